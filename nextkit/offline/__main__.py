@@ -1,0 +1,51 @@
+"""Rebuild what ships in data/: python -m nextkit.offline tasks | corpus | pretrain (see --help)."""
+
+import argparse
+from pathlib import Path
+
+from nextkit.offline.corpus import draw_corpus, draw_tasks
+from nextkit.offline.pretraining import SHAPES, PretrainSettings, pretrain
+from nextkit.tasks import DATA, save_tasks
+
+SETS = {"train": 300, "dev": 100, "test": 120, "unseen": 100}
+
+
+def main():
+    """Command line: `tasks` writes data/tasks, `corpus` prints documents, `pretrain` makes a model."""
+    parser = argparse.ArgumentParser(prog="python -m nextkit.offline", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    tasks = commands.add_parser("tasks", help="draw the shipped task sets")
+    tasks.add_argument("--out", type=Path, default=DATA / "tasks")
+    tasks.set_defaults(run=_tasks)
+    corpus = commands.add_parser("corpus", help="print a few documents of the corpus")
+    corpus.add_argument("--count", type=int, default=5)
+    corpus.set_defaults(run=_corpus)
+    training = commands.add_parser("pretrain", help="pretrain a model from scratch")
+    training.add_argument("shape", choices=SHAPES)
+    training.add_argument("--out", type=Path, required=True, help="folder for the model; a run found there goes on")
+    training.add_argument("--documents", type=int, default=PretrainSettings.documents)
+    training.add_argument("--tokens", type=int, default=PretrainSettings.tokens)
+    training.add_argument("--seed", type=int, default=PretrainSettings.seed)
+    training.set_defaults(run=_pretrain)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+def _tasks(arguments):
+    for split, count in SETS.items():
+        save_tasks(draw_tasks(count, split, seed=0), arguments.out / f"{split}.jsonl")
+        print(f"{count} tasks in {arguments.out / split}.jsonl")
+
+
+def _corpus(arguments):
+    for text in draw_corpus(arguments.count, seed=0, workers=1):
+        print(text, end="\n\n" + "-" * 80 + "\n")
+
+
+def _pretrain(arguments):
+    settings = PretrainSettings(SHAPES[arguments.shape], arguments.documents, arguments.tokens, seed=arguments.seed)
+    print("model in", pretrain(arguments.out, settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The corpus: repair tasks of the offline world, and the documents that the offline models are pretrained on.
+
+A document is a prompt with its answer, exactly as the kit writes them. The base is weak by design: only RIGHT of the
+repairs in its corpus are right, the others are a wrong edit with a rationale to match. So the base knows how to
+repair and does it only at times, which is what NExT's filter needs to start from.
+
+Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
+"""
+
+import hashlib
+import random
+from concurrent.futures import ProcessPoolExecutor
+
+from nextkit.datasets.mutate import random_edit
+from nextkit.offline.execution import run
+from nextkit.offline.programs import draw_argument, draw_program, draw_unseen
+from nextkit.offline.rationales import state_edit, write_rationale
+from nextkit.prompting import build_prompt, format_answer
+from nextkit.tasks import RepairTask
+from nextkit.tracing import trace_in_process
+
+SHOWN, HIDDEN = 3, 6
+SPLITS = {"pretrain": 0.76, "train": 0.10, "dev": 0.07, "test": 0.07}
+RIGHT = 0.45
+STYLES = {True: (0.60, 0.34, 0.06), False: (0.30, 0.40, 0.30)}  # grounded, plain, vague; by whether the repair is right
+TRUE_QUOTES = {True: 0.96, False: 0.60}
+KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
+LONGEST = 1100  # characters; about 400 tokens
+
+
+def split_of(key):
+    """The split that tasks of this key belong to; a function of the key alone, so keys never cross."""
+    place = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8
+    for split, share in SPLITS.items():
+        place -= share
+        if place < 0:
+            return split
+    return "test"
+
+
+def draw_task(rng, *, unseen=False):
+    """A random repair task of the offline world, or None when the draw came to nothing (no bug that a test shows)."""
+    program = (draw_unseen if unseen else draw_program)(rng)
+    tests, arguments, expected = _tests(rng, program)
+    if len(tests) < SHOWN + HIDDEN or len({repr(value) for value in expected[:SHOWN]}) < 2:
+        return None
+    edit = random_edit(program.code, rng)
+    if edit is None or state_edit(edit.program, program.code) is None:
+        return None
+    if not _fails(edit.program, program.entry, arguments[:SHOWN], expected):
+        return None
+    key = program.key if program.family == "assembled" else f"{program.key}|{_shape(edit.program)}"
+    split = "unseen" if unseen else split_of(key)
+    name = hashlib.sha256(f"{key}{edit.program}{tests}".encode()).hexdigest()[:8]
+    meta = dict(family=program.family, key=key, bug=edit.kind)
+    return RepairTask(
+        f"offline/{name}", program.description, edit.program, tests[:SHOWN], tests[SHOWN:], "", program.code, split, meta
+    )
+
+
+def draw_tasks(count, split, seed):
+    """`count` distinct tasks of one split ("pretrain", "train", "dev", "test" or "unseen"), the same for the same seed."""
+    rng, found = random.Random(f"{split}/{seed}"), {}
+    while len(found) < count:
+        task = draw_task(rng, unseen=split == "unseen")
+        if task and task.split == split and len(_prompt(task, traced=True)[0].text) < 800:
+            found.setdefault((task.meta["key"], task.buggy), task)
+    return list(found.values())
+
+
+def draw_document(rng):
+    """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing."""
+    task = draw_task(rng)
+    if task is None or task.split != "pretrain":
+        return None
+    kind = rng.choices(list(KINDS), KINDS.values())[0]
+    text = _solved(task) if kind == "correct" else _repair(rng, task, traced=kind == "traced")
+    return text if text and len(text) < LONGEST else None
+
+
+def draw_corpus(count, seed, workers=2):
+    """`count` documents as a list of texts, made by `workers` processes; the same for the same seed."""
+    from tqdm.auto import tqdm
+
+    chunk = 500
+    seeds = [(seed, number, chunk) for number in range(-(-count // chunk))]
+    with ProcessPoolExecutor(workers) as pool:
+        chunks = list(tqdm(pool.map(_chunk, seeds), total=len(seeds), desc="corpus", unit="chunk"))
+    return [text for texts in chunks for text in texts][:count]
+
+
+def _chunk(arguments):
+    seed, number, count = arguments
+    rng, texts = random.Random(f"corpus/{seed}/{number}"), []
+    while len(texts) < count:
+        if text := draw_document(rng):
+            texts.append(text)
+    return texts
+
+
+def _tests(rng, program):
+    """Distinct tests of a correct program: (assert statements, arguments, expected values), each a tuple."""
+    drawn = {}
+    for _ in range(4 * (SHOWN + HIDDEN)):
+        arguments = tuple(draw_argument(rng, kind) for _, kind in program.params)
+        drawn.setdefault(repr(arguments), arguments)
+    results = run(program.code, program.entry, list(drawn.values()))
+    usable = [(a, v) for a, (ok, v) in zip(drawn.values(), results, strict=True) if ok and v is not None and len(repr(v)) < 45]
+    usable = usable[: SHOWN + HIDDEN]
+    calls = tuple(f"assert {program.entry}({', '.join(map(repr, a))}) == {v!r}" for a, v in usable)
+    return calls, [a for a, _ in usable], [v for _, v in usable]
+
+
+def _fails(code, entry, arguments, expected):
+    results = run(code, entry, arguments)
+    return any(not ok or repr(value) != repr(want) for (ok, value), want in zip(results, expected, strict=False))
+
+
+def _shape(code):
+    """The program with its identifiers numbered in order of appearance: equal programs but for names are equal."""
+    import ast
+
+    tree, numbers = ast.parse(code), {}
+    for node in ast.walk(tree):
+        for name in ("id", "arg", "name"):
+            if isinstance(getattr(node, name, None), str):
+                setattr(node, name, numbers.setdefault(getattr(node, name), f"v{len(numbers)}"))
+    return ast.unparse(tree)
+
+
+def _prompt(task, *, traced):
+    trace = failing_trace(task)
+    return build_prompt(task, trace if traced else None), trace
+
+
+def failing_trace(task):
+    """The trace of the first shown test that the task's buggy program does not pass (trusted, so run in process)."""
+    for test in task.tests:
+        trace = trace_in_process(task.buggy, test, task_id=task.task_id)
+        if trace.outcome != "passed":
+            return trace
+    raise ValueError(f"task {task.task_id!r}: the buggy program passes all its tests, so there is nothing to repair")
+
+
+def _repair(rng, task, *, traced):
+    right = rng.random() < RIGHT
+    fixed = task.reference if right else _wrong(rng, task)
+    if fixed is None:
+        return None
+    prompt, trace = _prompt(task, traced=traced)
+    style = rng.choices(("grounded", "plain", "vague"), STYLES[right])[0]
+    slip = rng.random() > TRUE_QUOTES[right]
+    rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
+    return prompt.text + format_answer(rationale, fixed) if rationale else None
+
+
+def _wrong(rng, task):
+    edit = random_edit(task.buggy, rng, avoid=(task.reference,))
+    return edit.program if edit else None
+
+
+def _solved(task):
+    """A task with its correct program, traced: how right code looks and runs."""
+    from nextkit.naturalize import naturalize
+
+    trace = trace_in_process(task.reference, task.tests[0], task_id=task.task_id)
+    return f"# Task: {task.description}\n# Correct:\n{naturalize(trace)}\n" + "\n".join(task.tests[1:])

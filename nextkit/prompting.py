@@ -1,0 +1,87 @@
+"""Prompting: what the model reads, and how its answer is read.
+
+A prompt holds the description x, the buggy program y~ with its execution trace e written in as comments, and the
+tests T. The model answers with a rationale r and a fixed program y^, in this order, so that the fix is conditioned on
+the rationale (r, y^ ~ P(. | x, y~, T, e)).
+
+    # Task: Sum the even values.
+    # Buggy:
+    def f(xs):  # (0) xs=[1, 2]
+        ...
+    assert f([1, 2]) == 2  # got 3
+    # Why: <rationale>
+    # Fix:
+    <program>
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+
+from nextkit.naturalize import naturalize
+
+WHY, FIX = "# Why:", "# Fix:"
+_FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.S)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What one task asks the model. text: all of it, ending where the rationale begins."""
+
+    task_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completion taken apart: rationale r and fixed program y^ (empty when none was found)."""
+
+    rationale: str
+    fix: str
+
+
+def build_prompt(task, trace=None, *, style="inline", few_shot=(), instruction=""):
+    """The Prompt for a task, with the naturalized trace of its failing test when one is given.
+
+    few_shot: solved examples put in front, each the text of a prompt and of its answer together (iteration 0 prompts
+    a general model so; a tuned one needs none). style: how the trace is written, see `naturalize`.
+    """
+    asked = f"# Task: {task.description}\n# Buggy:\n{_body(task, trace, style)}\n{WHY}"
+    return Prompt(task.task_id, "\n\n".join(part for part in (instruction, *few_shot, asked) if part))
+
+
+def format_answer(rationale, fix):
+    """The completion that follows a prompt, as the model is trained to write it: ` rationale`, `# Fix:`, program."""
+    return f" {rationale.strip()}\n{FIX}\n{fix.strip()}"
+
+
+def parse_completion(text):
+    """The Answer in a completion; never raises.
+
+    Takes what stands before `# Fix:` as rationale and what follows as program; a fenced block counts as the program
+    wherever it stands. An answer that does not parse as Python keeps its text: the judge calls it unparseable.
+    """
+    before, mark, after = text.partition(FIX)
+    rationale = before.removeprefix(WHY) if mark else before
+    fenced = _FENCE.search(after if mark else text)
+    if fenced:
+        rationale = rationale if mark else text[: fenced.start()]
+        after = fenced.group(1)
+    elif not mark:
+        rationale, after = text, ""
+    return Answer(rationale.removeprefix(WHY).strip(), after.strip("\n").rstrip())
+
+
+def same_program(one, other):
+    """Whether two programs are equal but for layout and comments; text that does not parse equals only itself."""
+    try:
+        return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+    except (SyntaxError, ValueError, RecursionError):
+        return one.strip() == other.strip()
+
+
+def _body(task, trace, style):
+    if trace is None:
+        return "\n".join([task.buggy.strip("\n"), *task.tests])
+    others = [test for test in task.tests if test != trace.test]
+    return "\n".join([naturalize(trace, style=style), *others])

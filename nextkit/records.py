@@ -1,0 +1,56 @@
+"""Records: the frozen dataclasses that flow from stage to stage, as JSON Lines and as a table.
+
+Every stage of the method is a function from records to records. A record is stored as one line of JSON and shown as
+one row of a pandas DataFrame; both conversions live here, once.
+
+    write_jsonl(samples, "samples.jsonl")
+    samples = read_jsonl("samples.jsonl", Sample)
+    to_frame(samples).rationale.head()
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+
+def to_frame(records):
+    """The records as a pandas DataFrame: one row a record, one column a field, in the order of the dataclass."""
+    import pandas as pd
+
+    return pd.DataFrame([{f.name: getattr(r, f.name) for f in dataclasses.fields(r)} for r in records])
+
+
+def write_jsonl(records, path):
+    """Write the records to `path`, one JSON object a line; the file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n")
+    os.replace(partial, path)
+
+
+def read_jsonl(path, cls):
+    """The records of class `cls` stored at `path`. Raises ValueError naming the file and the line that does not fit."""
+    path, records = Path(path), []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            records.append(from_dict(cls, json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: not a {cls.__name__}: {error}") from error
+    return records
+
+
+def from_dict(cls, fields):
+    """A `cls` from a plain dict as JSON gives it back: lists become tuples where the dataclass has tuples."""
+    if not isinstance(fields, dict):
+        raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
+    return cls(**{name: _tuples(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def _tuples(value):
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,92 @@
+"""Tasks: what there is to repair.
+
+A repair task is (x, y~, T): a description x in natural language, a buggy program y~ and unit tests T. The tests that
+a model is shown also filter its samples; hidden tests, where a task has them, decide at evaluation only, so that a
+fix which merely suits the shown tests does not count.
+
+    tasks = load_tasks("data/tasks/train.jsonl")
+    tasks[0].buggy
+"""
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nextkit.records import read_jsonl, write_jsonl
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass(frozen=True)
+class RepairTask:
+    """One program to repair.
+
+    task_id: unique in its set. description: x. buggy: y~, source text. tests: assert statements, shown in the prompt
+    and used by the filter. hidden_tests: assert statements used only to evaluate. setup: code run before the
+    program. reference: a correct program, for measuring only, never shown. split: which part of the data it is in.
+    meta: where it comes from (family, kind of bug, ...).
+    """
+
+    task_id: str
+    description: str
+    buggy: str
+    tests: tuple[str, ...]
+    hidden_tests: tuple[str, ...] = ()
+    setup: str = ""
+    reference: str = ""
+    split: str = ""
+    meta: dict = field(default_factory=dict)
+
+
+def load_tasks(path, split=None):
+    """The repair tasks of a JSON Lines file, or of data/tasks/NAME.jsonl for a bare name such as "train".
+
+    split: only tasks of that split. Raises FileNotFoundError naming the sets there are, and ValueError naming the
+    task, what is wrong with it, and the mend.
+    """
+    path = _resolve(path)
+    tasks = [check_task(task) for task in read_jsonl(path, RepairTask)]
+    seen = set()
+    for task in tasks:
+        if task.task_id in seen:
+            raise ValueError(f"{path}: task {task.task_id!r} occurs twice: give each task an id of its own")
+        seen.add(task.task_id)
+    return [task for task in tasks if split in (None, task.split)]
+
+
+def save_tasks(tasks, path):
+    """Write repair tasks as JSON Lines. Raises ValueError for a task that could not be read back."""
+    write_jsonl([check_task(task) for task in tasks], path)
+
+
+def check_task(task):
+    """The task itself, if its parts fit together; otherwise ValueError naming the task, the part and the mend."""
+    for name in ("task_id", "description", "buggy", "setup"):
+        if not isinstance(getattr(task, name), str):
+            raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
+    if not task.tests or isinstance(task.tests, str):
+        raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements")
+    for number, test in enumerate((*task.tests, *task.hidden_tests)):
+        _check_python(task, f"test {number}", test)
+    return task
+
+
+def _check_python(task, part, source):
+    try:
+        ast.parse(source)
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"task {task.task_id!r}: {part} is not valid Python: {error}; found {source!r}: write it as one statement, "
+            "such as 'assert f(1) == 2'"
+        ) from None
+
+
+def _resolve(path):
+    path = Path(path)
+    named = DATA / "tasks" / f"{path}.jsonl"
+    if not path.exists() and not path.suffix and named.exists():
+        return named
+    if not path.exists():
+        shipped = ", ".join(sorted(p.stem for p in (DATA / "tasks").glob("*.jsonl")))
+        raise FileNotFoundError(f"no task file {str(path)!r}: give a path to a .jsonl file, or a shipped set: {shipped}")
+    return path

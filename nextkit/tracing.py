@@ -1,0 +1,108 @@
+"""Tracing: what a program does while its test runs (e in the method).
+
+A trace is the list of steps that a program takes on one test. A step is one executed line: the variables that it
+changed, what it returned or raised. Candidate and buggy programs run in the sandbox's child, never in this process.
+
+    trace = trace(task)           # the first test that the buggy program does not pass
+    trace.outcome, trace.got, trace.expected
+    to_frame(trace.steps)
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from nextkit.tracer import run_traced
+
+
+@dataclass(frozen=True)
+class Step:
+    """One executed line, or the entry into a function.
+
+    index: its place in the order of execution, from 0. line: 1-based line of the program. function: whose frame.
+    depth: 1 for the function that the test calls. changes: pairs (name, literal) of the variables it changed.
+    event: "call", "line", "return" or "exception". value: the literal returned, or "Type: message" raised.
+    """
+
+    index: int
+    line: int
+    function: str
+    depth: int
+    changes: tuple[tuple[str, str], ...]
+    event: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The steps of `program` on `test`, and how it ended.
+
+    outcome: "passed", "failed", "error" (raised, see exception) or "timeout" (a cap on steps or seconds was reached).
+    got, expected: literals of the two sides of the assertion. stdout: what was printed. truncated: the caps that cut
+    something off: "steps", "seconds", "values".
+    """
+
+    task_id: str
+    program: str
+    test: str
+    steps: tuple[Step, ...]
+    outcome: str
+    got: str = ""
+    expected: str = ""
+    exception: str = ""
+    stdout: str = ""
+    truncated: tuple[str, ...] = ()
+
+
+def trace(task, executor=None, *, program=None, test=None, max_steps=1000, timeout=2.0, sandbox=None):
+    """The Trace of a task's buggy program (or of `program`) on one of its shown tests, run in the sandbox.
+
+    test: which one, counted from 0; by default the first that does not pass, else the first. max_steps, timeout
+    (seconds): caps; a program that reaches one gives a trace that ends there. executor: a concurrent.futures
+    executor to run on instead of the local sandbox; its workers start a sandbox each.
+    """
+    if executor is not None:
+        return executor.submit(trace, task, program=program, test=test, max_steps=max_steps, timeout=timeout).result()
+    program = task.buggy if program is None else program
+    tried = [task.tests[test]] if test is not None else list(task.tests)
+    first = None
+    for source in tried:
+        result = _in_sandbox(sandbox, program, source, task.setup, max_steps, timeout)
+        found = _record(task.task_id, program, source, result)
+        if found.outcome != "passed":
+            return found
+        first = first or found
+    return first
+
+
+def trace_all(tasks, executor=None, **options):
+    """The Traces of many tasks, in order, with a progress bar; the options are those of `trace`."""
+    from tqdm.auto import tqdm
+
+    if executor is not None:
+        futures = [executor.submit(trace, task, **options) for task in tasks]
+        return [future.result() for future in tqdm(futures, desc="tracing", unit="task")]
+    with ThreadPoolExecutor(2) as pool:
+        traces = pool.map(lambda task: trace(task, **options), tasks)
+        return list(tqdm(traces, total=len(tasks), desc="tracing", unit="task"))
+
+
+def trace_in_process(program, test, *, task_id="", **limits):
+    """The Trace of a program that is trusted (made by our own generator), run in this process: fast, not contained."""
+    return _record(task_id, program, test, run_traced(program, test, **limits))
+
+
+def _in_sandbox(sandbox, program, test, setup, max_steps, timeout):
+    if sandbox is None:
+        from nextkit.sandbox import default_sandbox
+
+        sandbox = default_sandbox()
+    return sandbox.trace(program=program, test=test, setup=setup, max_steps=max_steps, timeout=timeout)
+
+
+def _record(task_id, program, test, result):
+    steps = tuple(
+        Step(index, line, function, depth, tuple(map(tuple, changes)), event, value)
+        for index, line, function, depth, changes, event, value in result["steps"]
+    )
+    rest = {name: result[name] for name in ("outcome", "got", "expected", "exception", "stdout")}
+    return Trace(task_id, program, test, steps, truncated=tuple(result["truncated"]), **rest)

@@ -1,0 +1,136 @@
+"""The offline world: its programs, its splits, its rationales, and that what ships was made of it."""
+
+import random
+
+import pytest
+
+from nextkit.datasets.mutate import all_edits
+from nextkit.offline.corpus import HIDDEN, SHOWN, SPLITS, draw_document, draw_task, draw_tasks, failing_trace, split_of
+from nextkit.offline.execution import run
+from nextkit.offline.families import FAMILIES, UNSEEN
+from nextkit.offline.programs import draw_argument, draw_program, from_family
+from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
+from nextkit.prompting import parse_completion
+from nextkit.tasks import DATA, load_tasks
+
+SETS = ["train", "dev", "test", "unseen"]
+
+
+def tasks_drawn(count, seed=1):
+    rng = random.Random(seed)
+    found = []
+    while len(found) < count:
+        if task := draw_task(rng):
+            found.append(task)
+    return found
+
+
+def test_assembled_programs_run_on_arguments_of_their_kinds():
+    rng = random.Random(0)
+    for _ in range(200):
+        program = draw_program(rng, families=0)
+        arguments = tuple(draw_argument(rng, kind) for _, kind in program.params)
+        assert run(program.code, program.entry, [arguments])[0][0], program.code
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_family_gives_programs_without_open_slots(family):
+    program = from_family(random.Random(0), family)
+    assert "{" not in program.description + program.code
+
+
+def test_ten_families_are_held_out_and_never_drawn():
+    rng = random.Random(0)
+    assert len(UNSEEN) == 10 and {f.name for f in FAMILIES} >= UNSEEN
+    assert not UNSEEN & {draw_program(rng).family for _ in range(500)}
+
+
+def test_a_task_fails_a_shown_test_and_its_reference_passes_all():
+    for task in tasks_drawn(30):
+        assert failing_trace(task).outcome != "passed"
+        namespace = {}
+        exec(task.reference, namespace)
+        for test in (*task.tests, *task.hidden_tests):
+            exec(test, namespace)
+
+
+def test_a_task_has_three_shown_and_six_hidden_tests_all_different():
+    task = tasks_drawn(1)[0]
+    assert (len(task.tests), len(task.hidden_tests)) == (SHOWN, HIDDEN)
+    assert len({*task.tests, *task.hidden_tests}) == SHOWN + HIDDEN
+
+
+def test_the_split_is_a_function_of_the_key_alone():
+    splits = [split_of(f"key {number}") for number in range(4000)]
+    assert splits == [split_of(f"key {number}") for number in range(4000)]
+    assert abs(splits.count("pretrain") / 4000 - SPLITS["pretrain"]) < 0.03
+
+
+def test_the_same_seed_draws_the_same_tasks():
+    assert draw_tasks(5, "dev", seed=3) == draw_tasks(5, "dev", seed=3)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_shipped_set_holds_tasks_of_its_own_split_only(name):
+    for task in load_tasks(name):
+        assert task.split == name
+        assert task.meta["family"] in UNSEEN if name == "unseen" else split_of(task.meta["key"]) == name
+
+
+def test_keys_never_cross_from_one_shipped_set_to_another():
+    keys = [{task.meta["key"] for task in load_tasks(name)} for name in SETS]
+    assert sum(map(len, keys)) == len(set().union(*keys))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_shipped_set_is_what_its_seed_draws(name):
+    assert load_tasks(name)[:10] == draw_tasks(10, name, seed=0)
+
+
+def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
+    monkeypatch.setattr("nextkit.offline.corpus.split_of", lambda key: "dev")
+    rng = random.Random(0)
+    assert not any(draw_document(rng) for _ in range(20))
+
+
+def test_every_edit_of_the_catalogue_can_be_stated_and_is_understood():
+    buggy = "def f(xs):\n    t = 0\n    for x in xs:\n        if x > 2:\n            t += x\n        else:\n            t -= 1\n    return t"
+    for edit in all_edits(buggy):
+        sentence, _ = state_edit(edit.program, buggy)
+        assert agrees(edit.program, sentence, buggy), sentence
+
+
+def test_a_fix_that_does_something_else_does_not_agree():
+    buggy = "def f(x):\n    return x + 1"
+    assert agrees(buggy, "Change `return x + 1` to `return x + 2`.", "def f(x):\n    return x + 2") is True
+    assert agrees(buggy, "Change `return x + 1` to `return x + 2`.", "def f(x):\n    return x + 3") is False
+
+
+def test_a_rationale_without_an_edit_neither_agrees_nor_disagrees():
+    assert agrees("x = 1", "Something is off in the result, so I change it.", "x = 2") is None
+
+
+def test_a_grounded_rationale_is_truthful_and_a_slip_is_not():
+    rng = random.Random(0)
+    task = next(t for t in tasks_drawn(50) if failing_trace(t).got.isdigit())
+    trace = failing_trace(task)
+    rationale = write_rationale(rng, task.buggy, task.reference, trace)
+    slipped = write_rationale(rng, task.buggy, task.reference, trace, slip=True)
+    assert truthful(rationale, trace) and not truthful(slipped, trace)
+
+
+def test_a_document_ends_in_an_answer_that_parses_back():
+    rng = random.Random(0)
+    text = next(d for d in (draw_document(rng) for _ in range(500)) if d and "# Fix:" in d)
+    answer = parse_completion(text.split("# Why:")[1])
+    assert answer.rationale and answer.fix.startswith("def ")
+
+
+def test_a_bug_that_loops_or_grows_without_end_is_stopped():
+    endless = "def f(n):\n    while n > 0:\n        n = n * n + 1\n    return n"
+    assert run(endless, "f", [(3,)]) == [(False, "Timeout")]
+
+
+def test_shipped_models_stay_small_enough_to_ship():
+    sizes = {name: (DATA / name / "model.safetensors").stat().st_size for name in ("offline-base", "offline-proxy")}
+    assert sizes["offline-base"] <= 16e6 and sizes["offline-proxy"] <= 4e6
