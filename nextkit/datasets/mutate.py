@@ -28,7 +28,7 @@ COMPARISONS = {
 OPERATORS = {
     ast.Add: (ast.Sub, ast.Mult),
     ast.Sub: (ast.Add,),
-    ast.Mult: (ast.Add, ast.Pow),
+    ast.Mult: (ast.Add, ast.FloorDiv),  # never to a power: one such line can run for hours
     ast.FloorDiv: (ast.Mod, ast.Mult),
     ast.Div: (ast.FloorDiv, ast.Mult),
     ast.Mod: (ast.FloorDiv,),

@@ -7,7 +7,7 @@ or grow without end. Everything that a model writes runs in the sandbox instead.
 import copy
 import sys
 
-TOO_BIG = 10**12
+TOO_BIG = 10**6
 
 
 class _Stop(BaseException):
@@ -41,8 +41,8 @@ def _limiter(lines):
 
     def local(frame, event, _):
         left[0] -= 1
-        # Repeated squaring explodes long before the limit on lines does.
-        if left[0] < 0 or (left[0] % 8 == 0 and any(_big(value) for value in frame.f_locals.values())):
+        # A value that grows explodes long before the limit on lines is reached.
+        if left[0] < 0 or any(_big(value) for value in frame.f_locals.values()):
             raise _Stop
         return local
 

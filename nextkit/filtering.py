@@ -1,0 +1,118 @@
+"""Filtering: what the model may learn from.
+
+A sample is kept when its fix passes every shown test of its task; the rationale is kept with it, unread. That is all
+the supervision NExT has (Algorithm 1, line 5): no one checks what the rationale says, only what the program does. A
+fix that returns the buggy program unchanged can never be kept, because that program fails a shown test.
+
+    verdicts = judge(task, samples)
+    examples = keep(samples, verdicts, per_task=6)
+"""
+
+import ast
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from nextkit.prompting import same_program
+from nextkit.sandbox import default_sandbox
+
+
+@dataclass(frozen=True)
+class Example:
+    """What one training step imitates: the prompt, and the completion (rationale and fix) that passed."""
+
+    task_id: str
+    prompt: str
+    completion: str
+
+
+def judge(task, samples, executor=None, *, hidden=False, sandbox=None):
+    """One Verdict a sample, in order: its fix, run in the sandbox on the task's shown tests.
+
+    hidden: the hidden tests decide as well (for evaluation; never for what is kept). Equal fixes are judged once.
+    executor: any concurrent.futures executor to run on; its workers start a sandbox each.
+    """
+    if executor is not None:
+        return executor.submit(judge, task, samples, hidden=hidden).result()
+    sandbox = sandbox or default_sandbox()
+    tests = (*task.tests, *task.hidden_tests) if hidden else task.tests
+    verdicts = {}
+    for fix in dict.fromkeys(sample.fix for sample in samples):
+        verdicts[fix] = sandbox.check(fix, tests, setup=task.setup, task_id=task.task_id)
+    return [verdicts[sample.fix] for sample in samples]
+
+
+def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
+    """`judge` for many tasks, with a progress bar: samples is one list a task, and so is the result.
+
+    Raises ValueError when tasks and samples differ in length.
+    """
+    from tqdm.auto import tqdm
+
+    pairs = list(zip(tasks, samples, strict=True))
+    sandbox = sandbox or default_sandbox()
+    with ThreadPoolExecutor(sandbox.workers) as pool:
+        work = pool.map(lambda pair: judge(*pair, executor, hidden=hidden, sandbox=sandbox), pairs)
+        return list(tqdm(work, total=len(pairs), desc="judging", unit="task"))
+
+
+def keep(samples, verdicts, *, per_task=6, distinct=True):
+    """The samples that passed, as training examples (Algorithm 1, line 5).
+
+    samples, verdicts: equal length, same order. per_task: at most so many a task, the first ones (the paper's cap is
+    not known; ours is 6; None for no cap). distinct: a program that passed twice counts once. Raises ValueError when
+    the two differ in length.
+    """
+    passed = [s for s, v in zip(samples, verdicts, strict=True) if v.status == "passed"]
+    return _examples(_distinct(passed) if distinct else passed, per_task)
+
+
+def keep_random(samples, verdicts, *, count, seed=0):
+    """The control: `count` samples drawn at random from all that are Python, whether they passed or not.
+
+    Raises ValueError when the two lists differ in length.
+    """
+    usable = [s for s, v in zip(samples, verdicts, strict=True) if v.status != "unparseable"]
+    random.Random(seed).shuffle(usable)
+    return _examples(_distinct(usable)[:count], None)
+
+
+def unchanged(task, sample):
+    """Whether the fix is the buggy program again, but for layout and comments: a no-op."""
+    return same_program(task.buggy, sample.fix)
+
+
+def check_repairable(tasks, *, sandbox=None):
+    """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the task."""
+    sandbox = sandbox or default_sandbox()
+    for task in tasks:
+        if sandbox.check(task.buggy, task.tests, setup=task.setup).status == "passed":
+            raise ValueError(
+                f"task {task.task_id!r}: the buggy program passes all {len(task.tests)} of its tests, so there is "
+                "nothing to repair: add a test that it fails, or leave the task out"
+            )
+    return tasks
+
+
+def _distinct(samples):
+    """The first sample of each program of each task."""
+    seen = {}
+    for sample in samples:
+        seen.setdefault((sample.task_id, _normal(sample.fix)), sample)
+    return list(seen.values())
+
+
+def _normal(program):
+    try:
+        return ast.dump(ast.parse(program))
+    except (SyntaxError, ValueError, RecursionError):
+        return program.strip()
+
+
+def _examples(samples, per_task):
+    ordered = sorted(samples, key=lambda sample: sample.task_id)  # stable: the order within a task stays
+    groups = (islice(group, per_task) for _, group in groupby(ordered, key=lambda sample: sample.task_id))
+    return [Example(sample.task_id, sample.prompt, sample.text) for group in groups for sample in group]
+
+
