@@ -43,8 +43,8 @@ class PretrainSettings:
     """
 
     shape: Shape
-    documents: int = 70_000
-    tokens: int = 12_000_000
+    documents: int = 50_000
+    tokens: int = 8_000_000
     batch_tokens: int = 4096
     learning_rate: float = 3e-3
     prompt_weight: float = 0.5

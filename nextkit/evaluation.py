@@ -1,0 +1,121 @@
+"""Evaluation: how often is a fix right, and how sure can one be?
+
+pass@k is the chance that at least one of k samples passes; from n samples of which c pass it is estimated without
+bias. Intervals come from resampling the tasks (bootstrap), since tasks differ far more than samples do. Hidden tests
+decide, where a task has them. Beside every number stand its controls: a blind edit, the no-op rate, and whether fixes
+do what their rationales say.
+"""
+
+import random
+
+from nextkit.datasets.mutate import random_edit
+from nextkit.filtering import judge_all, unchanged
+from nextkit.prompting import FIX, Prompt, build_prompt
+from nextkit.sampling import Sample
+
+
+def pass_at_k(n, c, k):
+    """The unbiased estimate of pass@k from n samples of which c passed: 1 - C(n - c, k) / C(n, k).
+
+    Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    """
+    from math import comb
+
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise ValueError(f"pass@{k} of {c} passes in {n} samples: needs 0 <= c <= n and 1 <= k <= n; take more samples")
+    return 1.0 - comb(n - c, k) / comb(n, k)
+
+
+def interval(values, *, level=0.95, resamples=2000, seed=0):
+    """(low, high): the bootstrap interval of the mean of one value a task; (nan, nan) for no tasks."""
+    import numpy as np
+
+    values = np.asarray(values, dtype=float)
+    if not len(values):
+        return float("nan"), float("nan")
+    draws = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    tail = (1 - level) / 2
+    low, high = np.quantile(values[draws].mean(1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def pass_rates(verdicts, k):
+    """pass@k of each task, from its list of Verdicts."""
+    return [pass_at_k(len(row), sum(v.status == "passed" for v in row), k) for row in verdicts]
+
+
+def evaluate(verdicts, ks=(1, 8), **labels):
+    """A DataFrame with a row for each k: labels, k, pass_at_k, low, high, tasks, samples.
+
+    verdicts: one list a task, of equal length. ks larger than that length are left out. labels: further columns.
+    """
+    import pandas as pd
+
+    samples = min(map(len, verdicts), default=0)
+    rows = []
+    for k in (k for k in ks if k <= samples):
+        rates = pass_rates(verdicts, k)
+        low, high = interval(rates)
+        mean = sum(rates) / len(rates)
+        rows.append(labels | dict(k=k, pass_at_k=mean, low=low, high=high, tasks=len(rates), samples=samples))
+    return pd.DataFrame(rows)
+
+
+def paired_difference(verdicts, others, k=1):
+    """(mean, low, high) of pass@k of `verdicts` minus that of `others` on the same tasks, in the same order."""
+    pairs = zip(pass_rates(verdicts, k), pass_rates(others, k), strict=True)
+    gains = [one - other for one, other in pairs]
+    return (sum(gains) / len(gains), *interval(gains))
+
+
+def blind_edit(tasks, n, seed=0):
+    """The control: n Samples a task, each one random edit of the buggy program by somebody who has read nothing."""
+    rng = random.Random(seed)
+    return [[_blind(task, random_edit(task.buggy, rng)) for _ in range(n)] for task in tasks]
+
+
+def no_op_rate(tasks, samples):
+    """The share of all samples whose fix is the buggy program unchanged."""
+    flags = [unchanged(task, sample) for task, row in zip(tasks, samples, strict=True) for sample in row]
+    return sum(flags) / max(1, len(flags))
+
+
+def agreement(tasks, samples):
+    """The share of all samples whose fix is exactly the edit that the rationale states.
+
+    For rationales in the offline models' language; one that states no edit does not agree.
+    """
+    from nextkit.offline.rationales import agrees
+
+    flags = [
+        agrees(task.buggy, sample.rationale, sample.fix) is True
+        for task, row in zip(tasks, samples, strict=True)
+        for sample in row
+    ]
+    return sum(flags) / max(1, len(flags))
+
+
+def proxy_evaluate(sampler, tasks, samples, *, n=1, temperature=0.8, max_tokens=256, seed=0, hidden=True):
+    """Rationale quality through a second, smaller model: does the rationale help somebody else to fix the program?
+
+    The proxy reads description, buggy program, tests and the rationale of each sample, but no trace, and writes only
+    the fix. Returns its Verdicts: one list a task, n for each of the task's samples.
+    """
+    prompts, sizes = [], []
+    for task, row in zip(tasks, samples, strict=True):
+        blank = build_prompt(task)
+        prompts += [Prompt(task.task_id, f"{blank.text} {sample.rationale}\n{FIX}\n") for sample in row]
+        sizes.append(len(row))
+    drawn = iter(sampler.sample(prompts, n, temperature=temperature, max_tokens=max_tokens, seed=seed))
+    fixes = [[_as_fix(sample) for _ in range(size) for sample in next(drawn)] for size in sizes]
+    return judge_all(tasks, fixes, hidden=hidden)
+
+
+def _blind(task, edit):
+    program = edit.program if edit else task.buggy
+    return Sample(task.task_id, "", program, "", program, 0, "stop")
+
+
+def _as_fix(sample):
+    """A completion that is a program from its first character on."""
+    return Sample(sample.task_id, sample.prompt, sample.text, "", sample.text, sample.tokens, sample.finish)

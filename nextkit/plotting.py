@@ -1,0 +1,60 @@
+"""Plotting: one function for each figure, drawn from stored results. Each returns a matplotlib Axes."""
+
+INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#999999"
+
+
+def plot_rounds(table, *, blind=None, ax=None):
+    """pass@1 and pass@8 by round with 95 % intervals; the blind edit's rate as a dashed line of the same colour.
+
+    table: rows with columns model, k, pass_at_k, low, high. blind: a table of the same columns for the control.
+    """
+    ax = ax or _axes(6, 3.6)
+    for k, color in zip(sorted(table.k.unique()), (BLUE, ORANGE, GREY), strict=False):
+        rows = table[table.k == k]
+        errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
+        ax.errorbar(rows.model, 100 * rows.pass_at_k, errors, color=color, marker="o", capsize=3, label=f"pass@{k}")
+        if blind is not None and k in set(blind.k):
+            level = 100 * blind[blind.k == k].pass_at_k.iloc[0]
+            ax.axhline(level, color=color, ls="--", lw=1, label=f"blind edit, pass@{k}")
+    ax.set(ylim=(0, 100), ylabel="tasks repaired, %", title=f"NExT by round, {int(table.tasks.iloc[0])} held-out tasks")
+    ax.legend(frameon=False, fontsize=8, ncols=2)
+    return ax
+
+
+def plot_comparison(table, *, k=1, ax=None):
+    """A dot with its 95 % interval for each model and control."""
+    rows = table[table.k == k].iloc[::-1]
+    ax = ax or _axes(6, 0.42 * len(rows) + 1)
+    errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
+    ax.errorbar(100 * rows.pass_at_k, rows.model, xerr=errors, fmt="o", color=BLUE, capsize=3)
+    ax.set(xlim=(0, 100), xlabel=f"pass@{k}, % (95 % interval over tasks)", title="The gain and its controls")
+    return ax
+
+
+def plot_loss(losses, *, ax=None):
+    """The loss on the completions, step by step."""
+    ax = ax or _axes(6, 2.6)
+    ax.plot(range(1, len(losses) + 1), losses, color=BLUE, lw=1.5)
+    ax.set(xlabel="step", ylabel="loss", title="LoRA tuning: loss on the completions")
+    return ax
+
+
+def plot_verdicts(verdicts, *, ax=None):
+    """How many samples ended in each status."""
+    from collections import Counter
+
+    counts = Counter(v.status for v in verdicts).most_common()[::-1]
+    ax = ax or _axes(6, 0.4 * len(counts) + 0.9)
+    colors = [BLUE if status == "passed" else GREY for status, _ in counts]
+    bars = ax.barh([status for status, _ in counts], [count for _, count in counts], color=colors)
+    ax.bar_label(bars, padding=3)
+    ax.set(xlabel="samples", title=f"{len(verdicts)} samples, judged")
+    return ax
+
+
+def _axes(width, height):
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

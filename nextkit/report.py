@@ -1,0 +1,40 @@
+"""The report: a run's table and figures as one HTML file that needs no kernel and no network."""
+
+import base64
+import html
+import io
+from dataclasses import asdict
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem;text-align:right;
+border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}img{max-width:100%}code{background:#f4f4f4}"""
+WARNING = """The base model is weak by design: most of the repairs in its corpus are deliberately wrong, so that a
+filter has something to find. What these numbers show is that the method works as described; they say nothing about
+how much a real model would gain."""
+
+
+def write_report(run, settings, table, blind, gain, result, split):
+    """Write report.html, rounds.png and table.csv into the run folder."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from nextkit.plotting import plot_comparison, plot_rounds
+
+    rounds = table[table.model.str.match(r"base|round")]
+    figures = [plot_rounds(rounds, blind=blind), plot_comparison(table)]
+    figures[0].figure.savefig(run.folder / "rounds.png", dpi=150)
+    table.to_csv(run.folder / "table.csv", index=False)
+    mean, low, high = (100 * value for value in gain)
+    said = f"Best round on the development tasks: {result.best.number}. Paired gain over the base in pass@1: {mean:+.1f} points, "
+    said += f"95 % interval {low:+.1f} to {high:+.1f}. Held-out tasks: the {split} set, seed {settings.seed}."
+    shown = table.round(3).to_html(index=False, border=0)
+    body = f"<h1>NExT, one run</h1><p>{said}</p>{''.join(map(_image, figures))}{shown}<p>{WARNING}</p>"
+    settings = f"<h2>Settings</h2><pre>{html.escape(str(asdict(settings)))}</pre>"
+    page = f"<!doctype html><meta charset=utf-8><title>NExT run</title><style>{STYLE}</style>{body}{settings}"
+    (run.folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _image(axes):
+    buffer = io.BytesIO()
+    axes.figure.savefig(buffer, format="png", dpi=150)
+    return f'<p><img alt="figure" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"></p>'

@@ -1,0 +1,261 @@
+"""Sampling: rationales and fixes from a model, r, y^ ~ P(. | x, y~, T, e).
+
+Self-training lives on many samples a task. The n samples of a prompt share one reading of it: the prompt goes through
+the model once, what the model remembers of it (the KV cache) is copied n times, and the copies are continued
+together, each row dropped when it has ended.
+
+    sampler = LocalSampler("offline-base")
+    samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from nextkit.prompting import parse_completion
+from nextkit.tasks import DATA
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion, taken apart. tokens: generated, the end mark included. finish: "stop", or "length" if cut off."""
+
+    task_id: str
+    prompt: str
+    text: str
+    rationale: str
+    fix: str
+    tokens: int
+    finish: str
+
+
+class Sampler(Protocol):
+    """Whatever samples completions; n samples a prompt, one list a prompt, in the order of the prompts."""
+
+    def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None) -> list[list[Sample]]: ...
+
+
+class LocalSampler:
+    """Samples from a causal language model of transformers on this machine.
+
+    model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
+    chosen by what the machine has when None. rows: sequences decoded together. After sample(), `speed` holds its
+    generated tokens a second. Raises ValueError for a model that cannot be found, naming it and the mend.
+    """
+
+    def __init__(self, model, *, device=None, dtype=None, rows=384, progress=True):
+        self.path = resolve_model(model)
+        self.device = device or _best_device()
+        self.dtype = dtype or _best_dtype(self.device)
+        self.rows, self.progress, self.speed = rows, progress, 0.0
+        self.tokenizer = load_tokenizer(self.path)
+        self._loaded = (object(), None)
+
+    def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
+        """n Samples for each Prompt. temperature: 0 means greedy. adapter: folder of a LoRA adapter to apply.
+
+        The same arguments give the same samples on the same machine. Raises ValueError when a prompt leaves no room
+        for an answer of max_tokens.
+        """
+        from tqdm.auto import tqdm
+
+        model = self._model(adapter)
+        encoded = [self.tokenizer(prompt.text)["input_ids"] for prompt in prompts]
+        self._check_lengths(prompts, encoded, model, max_tokens)
+        results, tokens, started = [None] * len(prompts), 0, time.monotonic()
+        with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
+            for number, group in enumerate(_groups(encoded, max(1, self.rows // n))):
+                rows = decode(
+                    model, [encoded[i] for i in group], n, temperature=temperature, max_tokens=max_tokens,
+                    seed=seed + 1009 * number, eos=self.tokenizer.eos_token_id,
+                )  # fmt: skip
+                for place, i in enumerate(group):
+                    results[i] = [self._record(prompts[i], ids) for ids in rows[place * n : (place + 1) * n]]
+                tokens += sum(map(len, rows))
+                bar.update(n * len(group))
+        self.speed = tokens / max(1e-9, time.monotonic() - started)
+        return results
+
+    def _model(self, adapter):
+        if self._loaded[0] != adapter:
+            self._loaded = (adapter, load_model(self.path, adapter).to(self.device, self.dtype).eval())
+        return self._loaded[1]
+
+    def _check_lengths(self, prompts, encoded, model, max_tokens):
+        room = getattr(model.config, "max_position_embeddings", 10**9) - max_tokens
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            if len(ids) > room:
+                raise ValueError(
+                    f"task {prompt.task_id!r}: a prompt of {len(ids)} tokens leaves no room for {max_tokens} more in a "
+                    f"model of {room + max_tokens} positions: shorten the trace, or ask for fewer max_tokens"
+                )
+
+    def _record(self, prompt, ids):
+        stopped = bool(ids) and ids[-1] == self.tokenizer.eos_token_id
+        text = self.tokenizer.decode(ids[:-1] if stopped else ids)
+        answer = parse_completion(text)
+        finish = "stop" if stopped else "length"
+        return Sample(prompt.task_id, prompt.text, text, answer.rationale, answer.fix, len(ids), finish)
+
+
+def resolve_model(model):
+    """The folder or hub name that `model` stands for; a shipped model's bare name gives its folder in data/."""
+    shipped = DATA / str(model)
+    path = shipped if (shipped / "config.json").exists() else Path(model)
+    if (path / "config.json").exists():
+        return str(path)
+    looks_like_hub = str(model).count("/") == 1 and not str(model).startswith((".", "/"))
+    if path.exists() or not looks_like_hub:
+        names = ", ".join(sorted(p.parent.name for p in DATA.glob("*/config.json")))
+        raise ValueError(
+            f"no model at {str(model)!r}: give a folder with a config.json, a name on the Hugging Face hub such as "
+            f"'Qwen/Qwen2.5-Coder-1.5B-Instruct', or a shipped model: {names}"
+        )
+    return str(model)
+
+
+def load_tokenizer(path):
+    """The tokenizer of a model, with a padding token. Raises ValueError when it cannot be had."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _from_pretrained(AutoTokenizer, path)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(path, adapter=None):
+    """A causal language model in float32, with a LoRA adapter merged in if one is given: merged, it costs no time."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = _from_pretrained(AutoModelForCausalLM, path, dtype=torch.float32)
+    if adapter is None:
+        return model
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+
+
+def decode(model, prompts, n, *, temperature, max_tokens, seed, eos):
+    """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, eos included.
+
+    One forward pass reads the prompts, its cache is repeated n times, and rows that ended are dropped on the way.
+    """
+    import torch
+
+    generator = torch.Generator(model.device).manual_seed(seed)
+    ids, mask = _left_padded(prompts, model.device)  # (prompts, tokens)
+    with torch.inference_mode():
+        cache = _growing_cache(room=max_tokens)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        logits = _next_logits(model, ids, mask, positions, cache).repeat_interleave(n, 0)
+        cache.batch_repeat_interleave(n)
+        mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
+        rows = torch.arange(len(logits), device=model.device)
+        written = [[] for _ in rows]
+        for _ in range(max_tokens):
+            drawn = _draw(logits, temperature, generator)  # (rows,)
+            for row, token in zip(rows.tolist(), drawn.tolist(), strict=True):
+                written[row].append(token)
+            alive = drawn != eos
+            if not alive.any():
+                break
+            if not alive.all():
+                keep = alive.nonzero()[:, 0]
+                rows, drawn, mask, position = rows[keep], drawn[keep], mask[keep], position[keep]
+                cache.batch_select_indices(keep)
+            mask, position = torch.cat([mask, mask.new_ones(len(mask), 1)], 1), position + 1
+            logits = _next_logits(model, drawn[:, None], mask, position, cache)
+    return written
+
+
+def _draw(logits, temperature, generator):
+    """One token a row from logits of shape (rows, vocabulary)."""
+    import torch
+
+    if temperature == 0:
+        return logits.argmax(-1)
+    return torch.multinomial(torch.softmax(logits.float() / temperature, -1), 1, generator=generator)[:, 0]
+
+
+def _next_logits(model, ids, mask, positions, cache):
+    out = model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=1
+    )
+    return out.logits[:, -1]
+
+
+def _growing_cache(room):
+    """A KV cache with space for `room` more tokens: writing a token copies nothing but that token."""
+    from transformers.cache_utils import Cache, DynamicLayer
+
+    class GrowingLayer(DynamicLayer):
+        """Keys and values are views into a larger buffer; the library's own layer copies all of them at each token."""
+
+        def update(self, key_states, value_states, *args, **kwargs):
+            if not self.is_initialized:
+                self.lazy_initialization(key_states, value_states)
+            self.keys = self._append("keys", key_states)
+            self.values = self._append("values", value_states)
+            return self.keys, self.values
+
+        def _append(self, name, states):
+            buffer, old = getattr(self, name + "_buffer", None), getattr(self, name)
+            length = old.shape[-2] if old.numel() else 0
+            if buffer is None or buffer.shape[0] != states.shape[0] or buffer.shape[-2] < length + states.shape[-2]:
+                buffer = states.new_empty(*states.shape[:2], length + states.shape[-2] + room, states.shape[-1])
+                if length:
+                    buffer[:, :, :length] = old
+                setattr(self, name + "_buffer", buffer)
+            buffer[:, :, length : length + states.shape[-2]] = states
+            return buffer[:, :, : length + states.shape[-2]]
+
+    return Cache(layer_class_to_replicate=GrowingLayer)
+
+
+def _left_padded(prompts, device):
+    """Token ids and mask of shape (prompts, tokens), the prompts flush right."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros(len(prompts), width, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return ids.to(device), mask.to(device)
+
+
+def _groups(encoded, size):
+    """Numbers of the prompts in groups of about equal length, the longest first, so that memory runs out early."""
+    order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def _from_pretrained(loader, path, **options):
+    try:
+        return loader.from_pretrained(path, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"the model {path!r} could not be loaded: {reason} Check the name; without a network give a local folder."
+        ) from error
+
+
+def _best_device():
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _best_dtype(device):
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    import torch
+
+    if device == "cuda":
+        return torch.bfloat16
+    native = device == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
