@@ -1,0 +1,35 @@
+"""nextkit: an open kit for NExT, Naturalized Execution Tuning (Ni et al., ICML 2024).
+
+One room a stage of the method; see the modules. The names below can be taken from here; each is loaded when first
+used, so that `import nextkit` stays cheap.
+"""
+
+import importlib
+
+_ROOMS = {
+    "tasks": "RepairTask load_tasks save_tasks",
+    "records": "to_frame",
+    "sandbox": "Sandbox Verdict",
+    "tracing": "Step Trace trace trace_all",
+    "naturalize": "naturalize strip_trace",
+    "prompting": "Prompt build_prompt parse_completion",
+    "sampling": "LocalSampler Sample Sampler",
+    "filtering": "Example judge judge_all keep keep_random unchanged",
+    "finetuning": "Adapter LoraSettings finetune",
+    "evaluation": "blind_edit evaluate pass_at_k proxy_evaluate",
+    "runs": "Run",
+    "selftraining": "SelfTrainingSettings self_train",
+    "widgets": "RationaleReviewer TraceInspector",
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
+__all__ = sorted({*_HOME} - {"naturalize"})  # `nextkit.naturalize` is the room; its function is inside
+
+
+def __getattr__(name):
+    if name in __all__:
+        return getattr(importlib.import_module(f"nextkit.{_HOME[name]}"), name)
+    raise AttributeError(f"nextkit has no {name!r}; it has: {', '.join(__all__)}")
+
+
+def __dir__():
+    return __all__

@@ -114,5 +114,3 @@ def _examples(samples, per_task):
     ordered = sorted(samples, key=lambda sample: sample.task_id)  # stable: the order within a task stays
     groups = (islice(group, per_task) for _, group in groupby(ordered, key=lambda sample: sample.task_id))
     return [Example(sample.task_id, sample.prompt, sample.text) for group in groups for sample in group]
-
-

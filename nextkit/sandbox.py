@@ -102,10 +102,13 @@ class Sandbox:
         "timeout", or "error" when it was killed.
         """
         reply = self._ask(dict(op="trace", arguments=arguments), arguments.get("timeout", self.timeout) + 1)
-        if reply["findings"] and "outcome" in reply["findings"][-1]:
-            return reply["findings"][-1]
+        for finding in reply["findings"]:
+            if "outcome" in finding:
+                return finding
         outcome = "timeout" if reply["ended"] == "timeout" else "error"
-        empty = dict(steps=[], got="", expected="", stdout="", truncated=["seconds" if outcome == "timeout" else "memory"])
+        empty = dict(
+            steps=[], got="", expected="", stdout="", truncated=["seconds" if outcome == "timeout" else "memory"]
+        )
         return empty | dict(outcome=outcome, exception="" if outcome == "timeout" else "the process was killed")
 
     def close(self):
@@ -152,7 +155,11 @@ def parse_test(test):
         compared = statement.test
         (operator,), (right,), call = compared.ops, compared.comparators, compared.left
         arguments = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg)]
-        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and len(arguments) == len(call.args) + len(call.keywords)
+        named = (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and len(arguments) == len(call.args) + len(call.keywords)
+        )
         if named and isinstance(operator, ast.Eq) and isinstance(statement, ast.Assert):
             for argument in arguments:
                 ast.literal_eval(argument)

@@ -28,10 +28,37 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 CLONE_NEWNET = 0x40000000
 # Loaded before any fork: candidates import these at no cost, and even where an unprivileged user may not read the
 # interpreter's own files.
-PRELOADED = (
-    "abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools "
-    "hashlib heapq itertools json math numbers operator random re statistics string textwrap time typing unicodedata"
-).split()
+PRELOADED = [
+    "abc",
+    "array",
+    "base64",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "textwrap",
+    "time",
+    "typing",
+    "unicodedata",
+]
 DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
@@ -213,7 +240,8 @@ def _confine(request, writing, private):
         os.setuid(NOBODY)
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
-    sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode) for mode in "rww")
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _trace(request, pipe):

@@ -88,5 +88,7 @@ def _resolve(path):
         return named
     if not path.exists():
         shipped = ", ".join(sorted(p.stem for p in (DATA / "tasks").glob("*.jsonl")))
-        raise FileNotFoundError(f"no task file {str(path)!r}: give a path to a .jsonl file, or a shipped set: {shipped}")
+        raise FileNotFoundError(
+            f"no task file {str(path)!r}: give a path to a .jsonl file, or a shipped set: {shipped}"
+        )
     return path

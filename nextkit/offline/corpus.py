@@ -52,7 +52,15 @@ def draw_task(rng, *, unseen=False):
     name = hashlib.sha256(f"{key}{edit.program}{tests}".encode()).hexdigest()[:8]
     meta = dict(family=program.family, key=key, bug=edit.kind)
     task = RepairTask(
-        f"offline/{name}", program.description, edit.program, tests[:SHOWN], tests[SHOWN:], "", program.code, split, meta
+        f"offline/{name}",
+        program.description,
+        edit.program,
+        tests[:SHOWN],
+        tests[SHOWN:],
+        "",
+        program.code,
+        split,
+        meta,
     )
     return task if failing_trace(task) else None
 
@@ -104,7 +112,9 @@ def _tests(rng, program):
         arguments = tuple(draw_argument(rng, kind) for _, kind in program.params)
         drawn.setdefault(repr(arguments), arguments)
     results = run(program.code, program.entry, list(drawn.values()))
-    usable = [(a, v) for a, (ok, v) in zip(drawn.values(), results, strict=True) if ok and v is not None and len(repr(v)) < 45]
+    usable = [
+        (a, v) for a, (ok, v) in zip(drawn.values(), results, strict=True) if ok and v is not None and len(repr(v)) < 45
+    ]
     usable = usable[: SHOWN + HIDDEN]
     calls = tuple(f"assert {program.entry}({', '.join(map(repr, a))}) == {v!r}" for a, v in usable)
     return calls, [value for _, value in usable]

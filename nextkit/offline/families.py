@@ -81,5 +81,16 @@ FAMILIES = [
 ]  # fmt: skip
 
 UNSEEN = frozenset(
-    "runmax digitsum dot countletter alternating lastbelow ticket countdown summultiples wheresmallest".split()
+    [
+        "runmax",
+        "digitsum",
+        "dot",
+        "countletter",
+        "alternating",
+        "lastbelow",
+        "ticket",
+        "countdown",
+        "summultiples",
+        "wheresmallest",
+    ]
 )

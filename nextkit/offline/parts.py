@@ -42,12 +42,25 @@ SOURCES = [
     Source("from2", ("for x in range(2, n + 1):",), "x", "the numbers from 2 to {n}", {"n": "small"}),
     Source("below", ("for x in range(n):",), "x", "the numbers below {n}", {"n": "small"}),
     Source(
-        "digits", ("while n > 0:",), "x", "the digits", {"n": "big"}, inner=("x = n % 10",), after=("n //= 10",), weight=4
+        "digits",
+        ("while n > 0:",),
+        "x",
+        "the digits",
+        {"n": "big"},
+        inner=("x = n % 10",),
+        after=("n //= 10",),
+        weight=4,
     ),
     Source("strdigits", ("for c in str(n):",), "int(c)", "the digits", {"n": "big"}),
-    Source("zipadd", ("for x, y in zip(xs, zs):",), "x + y", "the sums of matching values", {"xs": "trio", "zs": "trio"}),
     Source(
-        "zipsub", ("for x, y in zip(xs, zs):",), "x - y", "the differences of matching values", {"xs": "trio", "zs": "trio"}
+        "zipadd", ("for x, y in zip(xs, zs):",), "x + y", "the sums of matching values", {"xs": "trio", "zs": "trio"}
+    ),
+    Source(
+        "zipsub",
+        ("for x, y in zip(xs, zs):",),
+        "x - y",
+        "the differences of matching values",
+        {"xs": "trio", "zs": "trio"},
     ),
     Source("pairmul", ("for x, y in xs:",), "x * y", "the products of the pairs", {"xs": "pairs"}),
     Source("pairsub", ("for x, y in xs:",), "x - y", "the differences of the pairs", {"xs": "pairs"}),

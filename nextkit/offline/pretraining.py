@@ -68,13 +68,19 @@ def pretrain(out, settings, *, corpus=None, tokenizer=None, every=300):
     plan = _plan(sequences, settings)
     model = build_model(settings.shape, len(tokenizer))
     optimizers = _optimizers(model, settings)
-    step, log = _resume(out, model, optimizers)
+    first, log = _resume(out, model, optimizers)
     started, losses = time.monotonic(), []
-    for step in tqdm(range(step, len(plan)), initial=step, total=len(plan), desc="pretraining", unit="step"):
+    for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):
         _set_rate(optimizers, settings, step, len(plan))
         losses.append(_train_step(model, optimizers, [sequences[i] for i in plan[step]], settings))
         if (step + 1) % every == 0 or step + 1 == len(plan):
-            log.append(dict(step=step + 1, answer_loss=round(sum(losses) / len(losses), 4), seconds=round(time.monotonic() - started)))
+            log.append(
+                dict(
+                    step=step + 1,
+                    answer_loss=round(sum(losses) / len(losses), 4),
+                    seconds=round(time.monotonic() - started),
+                )
+            )
             losses = []
             _checkpoint(out, model, optimizers, step + 1, log)
     return _finish(out, model, tokenizer, settings, log)
@@ -107,7 +113,7 @@ def _encode(corpus, tokenizer):
     why = tokenizer.encode("\n# Why:")[-1]
     for ids in tokenizer(corpus)["input_ids"]:
         if len(ids) < LONGEST:
-            sequences.append((ids + [tokenizer.eos_token_id], ids.index(why) + 1 if why in ids else 0))
+            sequences.append(([*ids, tokenizer.eos_token_id], ids.index(why) + 1 if why in ids else 0))
     return sequences
 
 
@@ -136,7 +142,7 @@ def _by_length(numbers, sequences, batch_tokens):
         if len(current) * len(sequences[number][0]) >= batch_tokens:
             batches.append(current)
             current = []
-    return batches + [current] if current else batches
+    return [*batches, current] if current else batches
 
 
 def _optimizers(model, settings):

@@ -13,26 +13,41 @@ from nextkit.offline.families import FAMILIES, UNSEEN
 from nextkit.offline.parts import ACCUMULATORS, CONDITIONS, FINISHES, SOURCES, TRANSFORMS
 
 POOLS = dict(
-    f="f g solve calc run func find_sum get_values check find_all total_of process compute make_list".split(),
-    xs="xs nums vals items data arr lst numbers values list1 seq".split(),
-    zs="zs other list2 ys b_list rest".split(),
-    ws="words ws names tokens strs".split(),
-    x="x v e y num val item el z".split(),
-    y="y w q other b second".split(),
-    i="i j k idx pos".split(),
-    t="t total acc res ans r out result cnt best".split(),
-    u="u got new kept final runs".split(),
-    s="s text word line str1 name msg".split(),
-    c="c ch char letter".split(),
-    w="w word tok item".split(),
-    r="r row part group".split(),
-    n="n num m number a size".split(),
-    m="m b other top target".split(),
-    p="p k limit low bound h".split(),
-    q="q key mark sub letters".split(),
-    a="a first prev".split(),
-    b="b second cur base".split(),
-    z="z d step".split(),
+    f=[
+        "f",
+        "g",
+        "solve",
+        "calc",
+        "run",
+        "func",
+        "find_sum",
+        "get_values",
+        "check",
+        "find_all",
+        "total_of",
+        "process",
+        "compute",
+        "make_list",
+    ],
+    xs=["xs", "nums", "vals", "items", "data", "arr", "lst", "numbers", "values", "list1", "seq"],
+    zs=["zs", "other", "list2", "ys", "b_list", "rest"],
+    ws=["words", "ws", "names", "tokens", "strs"],
+    x=["x", "v", "e", "y", "num", "val", "item", "el", "z"],
+    y=["y", "w", "q", "other", "b", "second"],
+    i=["i", "j", "k", "idx", "pos"],
+    t=["t", "total", "acc", "res", "ans", "r", "out", "result", "cnt", "best"],
+    u=["u", "got", "new", "kept", "final", "runs"],
+    s=["s", "text", "word", "line", "str1", "name", "msg"],
+    c=["c", "ch", "char", "letter"],
+    w=["w", "word", "tok", "item"],
+    r=["r", "row", "part", "group"],
+    n=["n", "num", "m", "number", "a", "size"],
+    m=["m", "b", "other", "top", "target"],
+    p=["p", "k", "limit", "low", "bound", "h"],
+    q=["q", "key", "mark", "sub", "letters"],
+    a=["a", "first", "prev"],
+    b=["b", "second", "cur", "base"],
+    z=["z", "d", "step"],
 )
 # Combinations of parts that would be a held-out family under another name.
 HELD_OUT = [{"digits", "sum"}, {"strdigits", "sum"}, {"last", "below"}, {"ifelse", "evenindex"}, {"below#", "sum"}]
@@ -81,7 +96,9 @@ def _assembled(rng):
         accumulator = _weighted(rng, [a for a in ACCUMULATORS if source.kind in a.kinds and _fits(a, source)])
         transform = _transform(rng, source, accumulator)
         has = accumulator.condition in ("must", "own") or rng.random() < 0.45
-        condition = _weighted(rng, [c for c in CONDITIONS if c.kind == source.kind and _fits(c, source)]) if has else None
+        condition = (
+            _weighted(rng, [c for c in CONDITIONS if c.kind == source.kind and _fits(c, source)]) if has else None
+        )
         if transform is None or (accumulator.name in ("count", "indexes") and condition is None):
             continue
         finishes = [f for f in FINISHES if f.kind == accumulator.gives and accumulator.name not in ("any", "all")]
@@ -146,7 +163,11 @@ def _formula(rng):
         key.append(op + ("p" if operand in params else "k"))
         if rng.random() < 0.5:
             k = rng.randint(2, 9)
-            tests = [("t > {}", "the result is above {}"), ("t < {}", "the result is below {}"), ("t % 2 == 0", "the result is even")]
+            tests = [
+                ("t > {}", "the result is above {}"),
+                ("t < {}", "the result is below {}"),
+                ("t % 2 == 0", "the result is even"),
+            ]
             tests += [(f"{first} > {{}}", f"{{{first}}} is above {{}}")]
             code, when = rng.choice(tests)
             lines += [f"if {code.replace('{}', str(k))}:", f"    {step}"]
@@ -157,7 +178,9 @@ def _formula(rng):
             words.append(said)
     code = "\n".join([f"def f({', '.join(params)}):", *_indented([*lines, "return t"])])
     description = "; ".join(words)
-    return _finished(rng, description[0].upper() + description[1:] + ".", code, params, key=" ".join(key), family="formula")
+    return _finished(
+        rng, description[0].upper() + description[1:] + ".", code, params, key=" ".join(key), family="formula"
+    )
 
 
 def _finished(rng, words, code, params, *, key, family, constants=None):
@@ -240,7 +263,9 @@ def _weighted(rng, parts):
 def draw_argument(rng, kind):
     """A random argument of a kind that parts and families name."""
     draws = dict(
-        ints=lambda: [rng.randint(-9, 9) if rng.random() < 0.5 else rng.randint(1, 9) for _ in range(rng.randint(2, 5))],
+        ints=lambda: [
+            rng.randint(-9, 9) if rng.random() < 0.5 else rng.randint(1, 9) for _ in range(rng.randint(2, 5))
+        ],
         naturals=lambda: [rng.randint(1, 4) for _ in range(rng.randint(2, 4))],
         trio=lambda: [rng.randint(1, 9) for _ in range(3)],
         pairs=lambda: [(rng.randint(1, 9), rng.randint(1, 9)) for _ in range(rng.randint(2, 3))],

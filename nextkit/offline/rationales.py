@@ -116,7 +116,9 @@ def _apply(kind, buggy, old, new="", way=""):
         elif kind == "move":
             yield from ("\n".join([*before, " " * d + old, *after]) for d in _steps(indent, out=way == "out of"))
         else:
-            yield from ("\n".join([*before, line, " " * d + new, *after]) for d in (indent, indent + 4, indent - 4, indent - 8))
+            yield from (
+                "\n".join([*before, line, " " * d + new, *after]) for d in (indent, indent + 4, indent - 4, indent - 8)
+            )
 
 
 def _steps(indent, *, out):

@@ -6,7 +6,9 @@ same tokens; the marks of the prompt (`# Why:`, `# Fix:`) are tokens of their ow
 
 PAD, EOS = "<pad>", "<eos>"
 VOCABULARY = 1024
-_PIECES = r"\n *(?:# Task: |# Buggy:|# Correct:|# Why:|# Fix:\n|assert )?| ?[A-Za-z_]+|\d{1,2}|  # \(| ?[^\sA-Za-z_\d]+ ?| +"
+_PIECES = (
+    r"\n *(?:# Task: |# Buggy:|# Correct:|# Why:|# Fix:\n|assert )?| ?[A-Za-z_]+|\d{1,2}|  # \(| ?[^\sA-Za-z_\d]+ ?| +"
+)
 
 
 def train_tokenizer(texts, vocabulary=VOCABULARY):
@@ -22,9 +24,17 @@ def train_tokenizer(texts, vocabulary=VOCABULARY):
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[PAD, EOS], initial_alphabet=alphabet, min_frequency=3, show_progress=False
+        vocab_size=vocabulary,
+        special_tokens=[PAD, EOS],
+        initial_alphabet=alphabet,
+        min_frequency=3,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, clean_up_tokenization_spaces=False, model_max_length=640
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        model_max_length=640,
     )

@@ -1,0 +1,27 @@
+"""What the notebooks share: which model they use, and how much work they do.
+
+NEXTKIT_MODEL names another model for the whole series; NEXTKIT_FAST=1 shrinks the work for continuous integration.
+"""
+
+import os
+import warnings
+
+from nextkit.tasks import RepairTask
+
+FAST = bool(os.environ.get("NEXTKIT_FAST"))
+MODEL = os.environ.get("NEXTKIT_MODEL", "offline-base")
+warnings.filterwarnings("ignore", category=FutureWarning)
+
+# The small example that the first notebooks share: it should return the odd numbers.
+SEPARATE = RepairTask(
+    task_id="example/separate",
+    description="Return the odd numbers of the list.",
+    buggy="def separate(lst):\n    odd = []\n    for n in lst:\n        if n % 2 == 0:\n            odd.append(n)\n    return odd",
+    tests=("assert separate([1, 2, 3]) == [1, 3]", "assert separate([4]) == []", "assert separate([5, 5]) == [5, 5]"),
+    reference="def separate(lst):\n    odd = []\n    for n in lst:\n        if n % 2 == 1:\n            odd.append(n)\n    return odd",
+)
+
+
+def size(normal, fast):
+    """`normal`, or `fast` where NEXTKIT_FAST asks for little work."""
+    return fast if FAST else normal

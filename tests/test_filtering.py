@@ -1,0 +1,80 @@
+"""Filtering: what is kept, what is not."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, unchanged
+from nextkit.sandbox import Verdict
+
+RIGHT = "def f(x):\n    return x + 1"
+
+
+def verdict(status="passed"):
+    return Verdict("t/1", status)
+
+
+def test_samples_are_judged_in_their_order(task, sample, sandbox):
+    found = judge(task, [sample(task.buggy), sample(RIGHT), sample("def f(")], sandbox=sandbox)
+    assert [v.status for v in found] == ["failed", "passed", "unparseable"]
+
+
+def test_hidden_tests_decide_only_when_asked(task, sample, sandbox):
+    suits = sample("def f(x):\n    return {1: 2, 0: 1}.get(x)")
+    assert judge(task, [suits], sandbox=sandbox)[0].status == "passed"
+    assert judge(task, [suits], hidden=True, sandbox=sandbox)[0].status == "failed"
+
+
+def test_equal_fixes_are_judged_once(task, sample, sandbox, monkeypatch):
+    calls = []
+    monkeypatch.setattr(sandbox, "check", lambda *a, **k: calls.append(a) or verdict())
+    judge(task, [sample(RIGHT)] * 5, sandbox=sandbox)
+    assert len(calls) == 1
+
+
+def test_any_executor_will_do(task, sample):
+    with ThreadPoolExecutor(1) as pool:
+        assert judge(task, [sample(RIGHT)], pool)[0].status == "passed"
+
+
+def test_many_tasks_come_back_in_order(task, sample, sandbox):
+    found = judge_all([task, task], [[sample(RIGHT)], [sample(task.buggy)]], sandbox=sandbox)
+    assert [[v.status for v in row] for row in found] == [["passed"], ["failed"]]
+
+
+def test_only_what_passed_is_kept(sample):
+    kept = keep([sample("a = 1"), sample("b = 1")], [verdict(), verdict("failed")])
+    assert [e.completion for e in kept] == ["a = 1"]
+
+
+def test_a_fix_that_passes_twice_is_learnt_from_once(sample):
+    assert len(keep([sample("a = 1"), sample("a  =  1  # same")], [verdict()] * 2)) == 1
+
+
+def test_at_most_so_many_are_kept_a_task(sample):
+    samples = [sample(f"a = {k}", task_id) for k in range(9) for task_id in ("t/1", "t/2")]
+    kept = keep(samples, [verdict()] * 18, per_task=3)
+    assert [e.task_id for e in kept] == ["t/1"] * 3 + ["t/2"] * 3
+
+
+def test_samples_and_verdicts_must_match(sample):
+    with pytest.raises(ValueError):
+        keep([sample("a = 1")], [])
+
+
+def test_random_samples_ignore_the_verdict_and_follow_the_seed(sample):
+    samples = [sample(f"a = {k}") for k in range(50)]
+    verdicts = [verdict("failed")] * 50
+    draws = [keep_random(samples, verdicts, count=9, seed=seed) for seed in (1, 1, 2)]
+    assert len(draws[0]) == 9 and draws[0] == draws[1] != draws[2]
+
+
+def test_a_fix_that_differs_in_layout_only_is_unchanged(task, sample):
+    assert unchanged(task, sample("def f(x):  # fixed\n  return x - 1")) and not unchanged(task, sample(RIGHT))
+
+
+def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="t/1.*nothing to repair"):
+        check_repairable([replace(task, buggy=RIGHT)], sandbox=sandbox)

@@ -1,0 +1,51 @@
+"""Tuning a tiny random model."""
+
+import pytest
+
+from nextkit.filtering import Example
+from nextkit.finetuning import LoraSettings, encode_example, finetune, loss_mask
+from nextkit.prompting import Prompt
+from nextkit.sampling import LocalSampler, load_tokenizer
+
+EXAMPLES = [Example("t", "def f(x):\n# Why:", f" no\n# Fix:\n{'x' * k}") for k in range(1, 9)]
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_model, tmp_path_factory):
+    settings = LoraSettings(rank=4, alpha=8, epochs=20, max_steps=20, batch_size=4, learning_rate=2e-2)
+    return finetune(tiny_model, EXAMPLES, tmp_path_factory.mktemp("run") / "adapter", settings)
+
+
+def test_the_loss_falls(adapter):
+    assert adapter.steps == 20 and sum(adapter.losses[-5:]) < sum(adapter.losses[:5])
+
+
+def test_the_prompt_carries_no_loss_and_the_end_mark_does(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    feature = encode_example(tokenizer, EXAMPLES[0])
+    prompt = len(tokenizer(EXAMPLES[0].prompt)["input_ids"])
+    assert set(feature["labels"][:prompt]) == {-100} and -100 not in feature["labels"][prompt:]
+    assert feature["labels"][-1] == tokenizer.eos_token_id
+
+
+def test_the_loss_mask_spells_the_example(tiny_model):
+    mask = loss_mask(load_tokenizer(tiny_model), EXAMPLES[0])
+    assert "".join(token for token, _ in mask).startswith(EXAMPLES[0].prompt + EXAMPLES[0].completion)
+
+
+def test_a_tuned_model_answers_otherwise_and_the_base_stays_as_it_was(tiny_model, adapter):
+    import torch
+
+    sampler = LocalSampler(tiny_model, dtype=torch.float32, progress=False)
+    ask = lambda path: sampler.sample([Prompt("t", EXAMPLES[0].prompt)], 1, temperature=0, max_tokens=6, adapter=path)  # noqa: E731
+    before = ask(None)
+    assert ask(adapter.path) != before == ask(None)
+
+
+def test_a_finished_adapter_is_not_trained_again(tiny_model, adapter):
+    assert finetune(tiny_model, [], adapter.path) == adapter
+
+
+def test_nothing_to_train_on_is_said_clearly(tiny_model, tmp_path):
+    with pytest.raises(ValueError, match="no examples to train on.*sample more"):
+        finetune(tiny_model, [], tmp_path / "a")

@@ -1,0 +1,51 @@
+"""Prompts and answers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextkit.prompting import build_prompt, format_answer, parse_completion, same_program
+from nextkit.tracing import trace_in_process
+
+
+def test_a_prompt_holds_description_trace_and_all_tests_and_ends_where_the_rationale_begins(task):
+    text = build_prompt(task, trace_in_process(task.buggy, task.tests[1])).text
+    assert task.description in text and "# (0) x=0" in text and text.endswith("# Why:")
+    assert all(test in text for test in task.tests)
+
+
+def test_a_prompt_without_a_trace_does_not_tell_what_came_out(task):
+    text = build_prompt(task).text
+    assert "got" not in text and "# (0)" not in text
+
+
+def test_hidden_tests_and_reference_are_never_shown(task):
+    text = build_prompt(task, trace_in_process(task.buggy, task.tests[0])).text
+    assert task.hidden_tests[0] not in text and task.reference not in text
+
+
+def test_few_shot_examples_stand_in_front(task):
+    text = build_prompt(task, few_shot=["EXAMPLE"], instruction="Fix it.").text
+    assert text.startswith("Fix it.\n\nEXAMPLE\n\n# Task:")
+
+
+@given(
+    st.text(alphabet="ab `.", min_size=1).map(str.strip).filter(bool),
+    st.sampled_from(["x = 1", "def f():\n    return 2"]),
+)
+def test_an_answer_survives_formatting_and_parsing(rationale, fix):
+    answer = parse_completion(format_answer(rationale, fix))
+    assert (answer.rationale, answer.fix) == (rationale, fix)
+
+
+@given(st.text())
+def test_parsing_never_raises(text):
+    parse_completion(text)
+
+
+def test_a_fenced_program_is_found_without_the_mark():
+    answer = parse_completion("It is off by one.\n```python\nx = 1\n```")
+    assert (answer.rationale, answer.fix) == ("It is off by one.", "x = 1")
+
+
+def test_programs_are_the_same_up_to_layout():
+    assert same_program("x=1  # a", "x = 1") and not same_program("x = 1", "x = 2")

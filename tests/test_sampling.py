@@ -1,0 +1,60 @@
+"""Sampling from a tiny random model."""
+
+import pytest
+
+from nextkit.prompting import Prompt
+from nextkit.sampling import LocalSampler, resolve_model
+
+PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
+
+
+@pytest.fixture(scope="module")
+def sampler(tiny_model):
+    import torch
+
+    return LocalSampler(tiny_model, dtype=torch.float32, progress=False)
+
+
+def texts(rows):
+    return [[sample.text for sample in row] for row in rows]
+
+
+def test_greedy_samples_are_those_of_the_library(sampler):
+    import torch
+
+    found = sampler.sample(PROMPTS, 1, temperature=0, max_tokens=12)
+    model = sampler._model(None)
+    for prompt, (sample,) in zip(PROMPTS, found, strict=True):
+        ids = torch.tensor([sampler.tokenizer(prompt.text)["input_ids"]])
+        out = model.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, ids.shape[1] :]
+        assert sample.text == sampler.tokenizer.decode(out, skip_special_tokens=True)
+
+
+def test_the_same_seed_gives_the_same_samples_and_another_seed_others(sampler):
+    draws = [texts(sampler.sample(PROMPTS, 4, max_tokens=10, seed=seed)) for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_samples_come_back_in_the_order_of_the_prompts(sampler):
+    forward = texts(sampler.sample(PROMPTS, 2, temperature=0, max_tokens=8))
+    assert texts(sampler.sample(PROMPTS[::-1], 2, temperature=0, max_tokens=8)) == forward[::-1]
+
+
+def test_n_samples_come_for_each_prompt(sampler):
+    assert [len(row) for row in sampler.sample(PROMPTS, 5, max_tokens=4)] == [5, 5]
+
+
+def test_a_sample_that_is_cut_off_says_so(sampler):
+    sample = sampler.sample(PROMPTS[:1], 1, temperature=0, max_tokens=1)[0][0]
+    assert (sample.tokens, sample.finish) == (1, "length")
+
+
+def test_a_prompt_that_is_too_long_is_named(sampler):
+    with pytest.raises(ValueError, match="'a'.*640 positions"):
+        sampler.sample([Prompt("a", "x " * 900)], 1, max_tokens=100)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "a/b/c"])
+def test_an_unknown_model_is_named_with_the_mend(name):
+    with pytest.raises(ValueError, match="no model at .*config.json"):
+        resolve_model(name)

@@ -1,0 +1,53 @@
+"""Task files: read, written, and refused with a reason."""
+
+from dataclasses import replace
+
+import pytest
+
+from nextkit.records import to_frame
+from nextkit.tasks import load_tasks, save_tasks
+
+
+def test_tasks_survive_a_round_trip(task, tmp_path):
+    save_tasks([task], tmp_path / "t.jsonl")
+    assert load_tasks(tmp_path / "t.jsonl") == [task]
+
+
+def test_a_split_can_be_chosen(task, tmp_path):
+    tasks = [replace(task, split="dev"), replace(task, task_id="t/2", split="train")]
+    save_tasks(tasks, tmp_path / "t.jsonl")
+    assert [t.task_id for t in load_tasks(tmp_path / "t.jsonl", split="train")] == ["t/2"]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"task_id": "a"}', '{"nonsense": 1}'])
+def test_a_bad_line_is_named(task, tmp_path, line):
+    path = tmp_path / "t.jsonl"
+    save_tasks([task], path)
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(ValueError, match=r"t\.jsonl, line 2"):
+        load_tasks(path)
+
+
+def test_a_test_that_is_not_python_is_named_with_the_mend(task, tmp_path):
+    with pytest.raises(ValueError, match=r"task 't/1': test 0 is not valid Python.*assert f\(1\) == 2"):
+        save_tasks([replace(task, tests=("assert f(",))], tmp_path / "t.jsonl")
+
+
+def test_a_task_without_tests_is_refused(task, tmp_path):
+    with pytest.raises(ValueError, match="t/1.*tests"):
+        save_tasks([replace(task, tests=())], tmp_path / "t.jsonl")
+
+
+def test_an_id_that_occurs_twice_is_refused(task, tmp_path):
+    save_tasks([task, task], tmp_path / "t.jsonl")
+    with pytest.raises(ValueError, match="'t/1' occurs twice"):
+        load_tasks(tmp_path / "t.jsonl")
+
+
+def test_a_missing_file_names_the_sets_there_are():
+    with pytest.raises(FileNotFoundError, match="nowhere.*train"):
+        load_tasks("nowhere")
+
+
+def test_records_become_a_table_of_their_fields(task):
+    assert to_frame([task, task]).shape == (2, 9)
