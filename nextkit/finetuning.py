@@ -116,6 +116,7 @@ def _train(model, tokenizer, features, settings):
             weight_decay=0.0,
             max_grad_norm=1.0,
             bf16=_bf16(),
+            use_cpu=_on_cpu(),
             train_sampling_strategy="group_by_length",
             save_strategy="no",
             logging_steps=1,
@@ -155,6 +156,12 @@ def _show_progress(trainer):
     for callback in (PrinterCallback, ProgressCallback, NotebookProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(Bar())
+
+
+def _on_cpu():
+    import torch
+
+    return not (torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
 def _bf16():

@@ -16,6 +16,9 @@ from typing import Protocol
 from nextkit.prompting import parse_completion
 from nextkit.tasks import DATA
 
+# Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
+COMPACT = 0.75
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -60,7 +63,7 @@ class LocalSampler:
         """
         from tqdm.auto import tqdm
 
-        model = self._model(adapter)
+        model = self.model(adapter)
         encoded = [self.tokenizer(prompt.text)["input_ids"] for prompt in prompts]
         self._check_lengths(prompts, encoded, model, max_tokens)
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
@@ -77,7 +80,8 @@ class LocalSampler:
         self.speed = tokens / max(1e-9, time.monotonic() - started)
         return results
 
-    def _model(self, adapter):
+    def model(self, adapter=None):
+        """The model in use, with the LoRA adapter of that folder merged in; the last one is kept."""
         if self._loaded[0] != adapter:
             self._loaded = (adapter, load_model(self.path, adapter).to(self.device, self.dtype).eval())
         return self._loaded[1]
@@ -140,7 +144,7 @@ def load_model(path, adapter=None):
 def decode(model, prompts, n, *, temperature, max_tokens, seed, eos):
     """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, eos included.
 
-    One forward pass reads the prompts, its cache is repeated n times, and rows that ended are dropped on the way.
+    One forward pass reads the prompts, its cache is repeated n times, and rows that ended are dropped now and then.
     """
     import torch
 
@@ -153,17 +157,18 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos):
         cache.batch_repeat_interleave(n)
         mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
         rows = torch.arange(len(logits), device=model.device)
+        alive = torch.ones_like(rows, dtype=torch.bool)
         written = [[] for _ in rows]
         for _ in range(max_tokens):
             drawn = _draw(logits, temperature, generator)  # (rows,)
-            for row, token in zip(rows.tolist(), drawn.tolist(), strict=True):
+            for row, token in zip(rows[alive].tolist(), drawn[alive].tolist(), strict=True):
                 written[row].append(token)
-            alive = drawn != eos
+            alive &= drawn != eos
             if not alive.any():
                 break
-            if not alive.all():
+            if alive.float().mean() < COMPACT:
                 keep = alive.nonzero()[:, 0]
-                rows, drawn, mask, position = rows[keep], drawn[keep], mask[keep], position[keep]
+                rows, drawn, mask, position, alive = (x[keep] for x in (rows, drawn, mask, position, alive))
                 cache.batch_select_indices(keep)
             mask, position = torch.cat([mask, mask.new_ones(len(mask), 1)], 1), position + 1
             logits = _next_logits(model, drawn[:, None], mask, position, cache)
@@ -234,6 +239,9 @@ def _groups(encoded, size):
 
 
 def _from_pretrained(loader, path, **options):
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a model of this size loads faster than its bar is drawn
     try:
         return loader.from_pretrained(path, **options)
     except (OSError, ValueError) as error:

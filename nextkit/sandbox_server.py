@@ -28,37 +28,11 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 CLONE_NEWNET = 0x40000000
 # Loaded before any fork: candidates import these at no cost, and even where an unprivileged user may not read the
 # interpreter's own files.
-PRELOADED = [
-    "abc",
-    "array",
-    "base64",
-    "bisect",
-    "calendar",
-    "cmath",
-    "collections",
-    "copy",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "itertools",
-    "json",
-    "math",
-    "numbers",
-    "operator",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "textwrap",
-    "time",
-    "typing",
-    "unicodedata",
-]
+PRELOADED = """
+abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools hashlib
+heapq itertools json math numbers operator pathlib queue random re socket statistics string struct textwrap threading
+time types typing unicodedata
+""".split()  # noqa: SIM905
 DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended

@@ -23,7 +23,7 @@ def test_greedy_samples_are_those_of_the_library(sampler):
     import torch
 
     found = sampler.sample(PROMPTS, 1, temperature=0, max_tokens=12)
-    model = sampler._model(None)
+    model = sampler.model(None)
     for prompt, (sample,) in zip(PROMPTS, found, strict=True):
         ids = torch.tensor([sampler.tokenizer(prompt.text)["input_ids"]])
         out = model.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0)[0, ids.shape[1] :]
