@@ -63,7 +63,7 @@ class Sandbox:
     space of a program.
     """
 
-    def __init__(self, workers=1, timeout=2.0, memory_mb=512):
+    def __init__(self, workers=1, timeout=1.0, memory_mb=512):
         self.workers, self.timeout, self.memory = workers, timeout, memory_mb * 2**20
         self._idle = queue.LifoQueue()
         for _ in range(workers):

@@ -96,23 +96,23 @@ def self_train(settings, run, train, dev, *, sampler=None):
     sampler = sampler or LocalSampler(settings.model)
     check_repairable([*train, *dev])
     loop = _Loop(settings, run, sampler)
-    rounds = [Round(0, None, len(train), loop.evaluate(dev, None, "dev"))]
-    drawn = loop.sample(train, None, "train")
+    rounds = [Round(0, None, len(train), loop.evaluate(dev, None))]
+    drawn = loop.sample(train, None)
     hard = hard_tasks(train, drawn, settings.hard)
     for number in range(1, settings.rounds + 1):
         adapter = loop.tune(number, _chosen(drawn, hard))
-        rounds.append(Round(number, adapter, len(hard), loop.evaluate(dev, adapter, "dev")))
+        rounds.append(Round(number, adapter, len(hard), loop.evaluate(dev, adapter)))
         if number < settings.rounds:
-            drawn = loop.sample([task for task in train if task.task_id in hard], adapter, "train")
+            drawn = loop.sample([task for task in train if task.task_id in hard], adapter)
     best = max(rounds, key=lambda r: sum(pass_rates(r.dev.verdicts, 1)))
     table = pd.concat([r.dev.table(model="base" if not r.number else f"round {r.number}") for r in rounds])
     return SelfTrainingResult(rounds, best, table.reset_index(drop=True))
 
 
-def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None, name="evaluation"):
+def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):
     """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder."""
     loop = _Loop(settings, run, sampler or LocalSampler(settings.model))
-    return loop.evaluate(tasks, adapter, name)
+    return loop.evaluate(tasks, adapter)
 
 
 def hard_tasks(tasks, drawn, hard):
@@ -142,7 +142,7 @@ class _Loop:
         steps = [[_with_steps(trace) for trace in row] for row in traces]
         return [build_prompt(task, row[0], style=self.settings.style) for task, row in zip(tasks, steps, strict=True)]
 
-    def sample(self, tasks, adapter, name, *, n=None):
+    def sample(self, tasks, adapter, *, n=None):
         """(samples, verdicts), one list a task each."""
         s = self.settings
         keyed = dict(
@@ -153,18 +153,18 @@ class _Loop:
             self.prompts(tasks), keyed["n"], temperature=s.temperature, max_tokens=s.max_tokens,
             seed=s.seed, adapter=adapter and adapter.path,
         )  # fmt: skip
-        samples = self.run.records(f"samples-{name}", keyed, draw, Sample)
-        return samples, self.verdicts(tasks, samples, name, keyed, hidden=False)
+        samples = self.run.records("samples", keyed, draw, Sample)
+        return samples, self.verdicts(tasks, samples, keyed, hidden=False)
 
-    def verdicts(self, tasks, samples, name, keyed, *, hidden):
+    def verdicts(self, tasks, samples, keyed, *, hidden):
         make = lambda: judge_all(tasks, samples, hidden=hidden)  # noqa: E731
-        return self.run.records(f"verdicts-{name}", keyed | dict(hidden=hidden), make, Verdict)
+        return self.run.records("verdicts", keyed | dict(hidden=hidden), make, Verdict)
 
-    def evaluate(self, tasks, adapter, name):
+    def evaluate(self, tasks, adapter):
         s = self.settings
-        samples, shown = self.sample(tasks, adapter, name, n=s.eval_samples)
+        samples, shown = self.sample(tasks, adapter, n=s.eval_samples)
         keyed = dict(samples=digest([sample for row in samples for sample in row]), tasks=digest(tasks))
-        return Evaluation(tasks, samples, shown, self.verdicts(tasks, samples, name, keyed, hidden=True))
+        return Evaluation(tasks, samples, shown, self.verdicts(tasks, samples, keyed, hidden=True))
 
     def tune(self, number, chosen):
         s = self.settings
