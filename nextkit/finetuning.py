@@ -28,7 +28,7 @@ class LoraSettings:
     rank: int = 32
     alpha: int = 64
     learning_rate: float = 2e-3
-    epochs: int = 6
+    epochs: int = 3
     max_steps: int = 200
     batch_size: int = 24
     warmup_steps: int = 5

@@ -35,10 +35,10 @@ class SelfTrainingSettings:
 
     model: str = "offline-base"
     hard: float = 0.5
-    samples: int = 16
+    samples: int = 8
     temperature: float = 0.8
     rounds: int = 2
-    per_task: int = 6
+    per_task: int = 4
     max_tokens: int = 200
     traced: bool = True
     style: str = "inline"

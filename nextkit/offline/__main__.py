@@ -7,7 +7,7 @@ from nextkit.offline.corpus import draw_corpus, draw_tasks
 from nextkit.offline.pretraining import SHAPES, PretrainSettings, pretrain
 from nextkit.tasks import DATA, save_tasks
 
-SETS = {"train": 300, "dev": 100, "test": 120, "unseen": 100}
+SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100}
 
 
 def main():
