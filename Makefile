@@ -14,7 +14,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
 	NEXTKIT_FAST=1 $(BIN)/python -m pytest tests
 	NEXTKIT_FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
