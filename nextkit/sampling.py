@@ -8,6 +8,7 @@ together, each row dropped when it has ended.
     samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
 """
 
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,21 @@ def resolve_model(model):
             f"'Qwen/Qwen2.5-Coder-1.5B-Instruct', or a shipped model: {names}"
         )
     return str(model)
+
+
+def fingerprint(model):
+    """A name for exactly these weights: the model's name, and for a folder the hash of its smaller files' contents.
+
+    Files over 64 MB count by size and time of change. A hub name stands for itself.
+    """
+    path = Path(resolve_model(model))
+    if not path.is_dir():
+        return str(model)
+    total = hashlib.sha256()
+    for file in sorted(path.glob("*.*")):
+        stat = file.stat()
+        total.update(file.read_bytes() if stat.st_size < 64e6 else f"{stat.st_size} {stat.st_mtime}".encode())
+    return f"{model} {total.hexdigest()[:12]}"
 
 
 def load_tokenizer(path):

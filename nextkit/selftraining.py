@@ -11,16 +11,18 @@ Every stage is kept in the run folder: stop at any moment, start again with the 
 """
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from nextkit.evaluation import agreement, evaluate, no_op_rate, pass_rates
 from nextkit.filtering import check_repairable, judge_all, keep, keep_random
 from nextkit.finetuning import Adapter, LoraSettings, finetune
 from nextkit.prompting import build_prompt
+from nextkit.records import from_dict
 from nextkit.runs import digest
-from nextkit.sampling import LocalSampler, Sample
+from nextkit.sampling import LocalSampler, Sample, fingerprint
 from nextkit.sandbox import Verdict
-from nextkit.tracing import Trace, trace_all
+from nextkit.tracing import Step, Trace, trace_all
 
 
 @dataclass(frozen=True)
@@ -133,32 +135,35 @@ class _Loop:
 
     def __init__(self, settings, run, sampler):
         self.settings, self.run, self.sampler = settings, run, sampler
+        self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
 
     def prompts(self, tasks):
         if not self.settings.traced:
             return [build_prompt(task) for task in tasks]
-        make = lambda: [[trace] for trace in trace_all(tasks)]  # noqa: E731
-        traces = self.run.records("traces", dict(tasks=digest(tasks)), make, Trace)
-        steps = [[_with_steps(trace) for trace in row] for row in traces]
-        return [build_prompt(task, row[0], style=self.settings.style) for task, row in zip(tasks, steps, strict=True)]
+        (stored,) = self.run.records("traces", dict(tasks=digest(tasks)), lambda: [trace_all(tasks)], Trace)
+        traces = [_with_steps(trace) for trace in stored]
+        return [build_prompt(task, found, style=self.settings.style) for task, found in zip(tasks, traces, strict=True)]
 
     def sample(self, tasks, adapter, *, n=None):
         """(samples, verdicts), one list a task each."""
         s = self.settings
         keyed = dict(
-            model=s.model, adapter=_name(adapter), tasks=digest(tasks), n=n or s.samples, temperature=s.temperature,
+            model=self.model, adapter=_name(adapter), tasks=digest(tasks), n=n or s.samples, temperature=s.temperature,
             max_tokens=s.max_tokens, traced=s.traced, style=s.style, seed=s.seed,
         )  # fmt: skip
-        draw = lambda: self.sampler.sample(  # noqa: E731
-            self.prompts(tasks), keyed["n"], temperature=s.temperature, max_tokens=s.max_tokens,
-            seed=s.seed, adapter=adapter and adapter.path,
-        )  # fmt: skip
+        options = dict(
+            temperature=s.temperature, max_tokens=s.max_tokens, seed=s.seed, adapter=adapter and adapter.path
+        )
+
+        def draw():
+            return self.sampler.sample(self.prompts(tasks), keyed["n"], **options)
+
         samples = self.run.records("samples", keyed, draw, Sample)
         return samples, self.verdicts(tasks, samples, keyed, hidden=False)
 
     def verdicts(self, tasks, samples, keyed, *, hidden):
-        make = lambda: judge_all(tasks, samples, hidden=hidden)  # noqa: E731
-        return self.run.records("verdicts", keyed | dict(hidden=hidden), make, Verdict)
+        judged = partial(judge_all, tasks, samples, hidden=hidden)
+        return self.run.records("verdicts", keyed | dict(hidden=hidden), judged, Verdict)
 
     def evaluate(self, tasks, adapter):
         s = self.settings
@@ -172,7 +177,7 @@ class _Loop:
         if not s.verified:
             examples = keep_random(*chosen, count=len(examples), seed=s.seed)
         lora = replace(s.lora, seed=s.lora.seed + s.seed)
-        keyed = dict(base=s.model, examples=digest(examples), lora=asdict(lora))
+        keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora))
         folder = self.run.stage(f"adapter-{number}", keyed)
         adapter = finetune(s.model, examples, folder / "adapter", lora)
         self.run.log(stage=f"round {number}", kept=len(examples), steps=adapter.steps, seconds=adapter.seconds)
@@ -186,6 +191,4 @@ def _name(adapter):
 
 def _with_steps(trace):
     """A Trace read back from JSON, its steps records again."""
-    from nextkit.tracing import Step
-
-    return replace(trace, steps=tuple(Step(**step) if isinstance(step, dict) else step for step in trace.steps))
+    return replace(trace, steps=tuple(from_dict(Step, step) for step in trace.steps))

@@ -3,7 +3,7 @@
 import pytest
 
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler, resolve_model
+from nextkit.sampling import LocalSampler, fingerprint, resolve_model
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
@@ -58,3 +58,13 @@ def test_a_prompt_that_is_too_long_is_named(sampler):
 def test_an_unknown_model_is_named_with_the_mend(name):
     with pytest.raises(ValueError, match="no model at .*config.json"):
         resolve_model(name)
+
+
+def test_other_weights_under_the_same_name_have_another_fingerprint(tiny_model, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(tiny_model, tmp_path / "model")
+    before = fingerprint(str(copy))
+    assert before == fingerprint(str(copy))
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    assert fingerprint(str(copy)) != before
