@@ -65,7 +65,7 @@ def test_the_no_op_rate_counts_unchanged_fixes(task, sample):
 def test_agreement_counts_fixes_that_do_what_is_said(task, sample):
     from dataclasses import replace
 
-    said = replace(sample(task.reference), rationale="Change `return x - 1` to `return x + 1`.")
+    said = replace(sample(task.reference), rationale="In `return x - 1` change `-` to `+`.")
     assert agreement([task], [[said, sample(task.reference)]]) == 0.5
 
 

@@ -1,6 +1,7 @@
 """The offline world: its programs, its splits, its rationales, and that what ships was made of it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from nextkit.datasets.mutate import all_edits
 from nextkit.offline.corpus import HIDDEN, SHOWN, SPLITS, draw_document, draw_task, draw_tasks, failing_trace, split_of
 from nextkit.offline.execution import run
 from nextkit.offline.families import FAMILIES, UNSEEN
+from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
 from nextkit.offline.programs import draw_argument, draw_program, from_family
 from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
 from nextkit.prompting import parse_completion
@@ -100,10 +102,25 @@ def test_every_edit_of_the_catalogue_can_be_stated_and_is_understood():
         assert agrees(edit.program, sentence, buggy), sentence
 
 
+@pytest.mark.parametrize(
+    ("line", "other", "said"),
+    [
+        ("for i in range(n):", "for i in range(n + 1):", "change `n` to `n + 1`"),
+        ("t += x[1:]", "t += x", "change `x[1:]` to `x`"),
+        ("t += len(x) + len(y)", "t += len(x) - len(y)", "change `+` to `-`"),
+        ("t = x + x", "t = x + y", "change `+ x` to `+ y`"),
+    ],
+)
+def test_an_edit_is_stated_as_the_shortest_change_that_names_its_place(line, other, said):
+    body = "def f(x, y, n, t):\n    {}{}\n    return t"
+    before, after = (body.format(text, "\n        t += 1" if text.endswith(":") else "") for text in (line, other))
+    assert state_edit(before, after) == (f"In `{line}` {said}.", line)
+
+
 def test_a_fix_that_does_something_else_does_not_agree():
     buggy = "def f(x):\n    return x + 1"
-    assert agrees(buggy, "Change `return x + 1` to `return x + 2`.", "def f(x):\n    return x + 2") is True
-    assert agrees(buggy, "Change `return x + 1` to `return x + 2`.", "def f(x):\n    return x + 3") is False
+    assert agrees(buggy, "In `return x + 1` change `1` to `2`.", "def f(x):\n    return x + 2") is True
+    assert agrees(buggy, "In `return x + 1` change `1` to `2`.", "def f(x):\n    return x + 3") is False
 
 
 def test_a_rationale_without_an_edit_neither_agrees_nor_disagrees():
@@ -129,6 +146,24 @@ def test_a_document_ends_in_an_answer_that_parses_back():
 def test_a_bug_that_loops_or_grows_without_end_is_stopped():
     endless = "def f(n):\n    while n > 0:\n        n = n * n + 1\n    return n"
     assert run(endless, "f", [(3,)]) == [(False, "Timeout")]
+
+
+def test_a_training_token_weighs_by_what_it_decides():
+    text = "# Task: add\n# Buggy:\ndef f(x):  # (0) x=1\n    return x\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"
+    settings = replace(RECIPES["proxy"], prompt_weight=0.25, edit_weight=4.0)
+    weights = _weights(text, settings)
+    marks = [text.index("Task"), text.index(" no"), text.rindex("def f"), text.rindex("return")]
+    assert len(weights) == len(text) and [weights[place] for place in marks] == [0.25, 4.0, 1.0, 4.0]
+
+
+def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, monkeypatch):
+    texts = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
+    monkeypatch.setattr("nextkit.offline.pretraining.draw_corpus", lambda count, seed, right: texts[:count])
+    settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
+    whole = pretrain(tmp_path / "whole", settings)
+    pretrain(tmp_path / "broken", replace(settings, phases=settings.phases[:1]))
+    resumed = pretrain(tmp_path / "broken", settings)
+    assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
 
 
 def test_shipped_models_stay_small_enough_to_ship():

@@ -1,10 +1,11 @@
 """Rebuild what ships in data/: python -m nextkit.offline tasks | corpus | pretrain (see --help)."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from nextkit.offline.corpus import draw_corpus, draw_tasks
-from nextkit.offline.pretraining import SHAPES, PretrainSettings, pretrain
+from nextkit.offline.pretraining import RECIPES, pretrain
 from nextkit.tasks import DATA, save_tasks
 
 SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100}
@@ -21,11 +22,9 @@ def main():
     corpus.add_argument("--count", type=int, default=5)
     corpus.set_defaults(run=_corpus)
     training = commands.add_parser("pretrain", help="pretrain a model from scratch")
-    training.add_argument("shape", choices=SHAPES)
+    training.add_argument("model", choices=RECIPES)
     training.add_argument("--out", type=Path, required=True, help="folder for the model; a run found there goes on")
-    training.add_argument("--documents", type=int, default=PretrainSettings.documents)
-    training.add_argument("--tokens", type=int, default=PretrainSettings.tokens)
-    training.add_argument("--seed", type=int, default=PretrainSettings.seed)
+    training.add_argument("--seed", type=int, default=0)
     training.set_defaults(run=_pretrain)
     arguments = parser.parse_args()
     arguments.run(arguments)
@@ -43,7 +42,7 @@ def _corpus(arguments):
 
 
 def _pretrain(arguments):
-    settings = PretrainSettings(SHAPES[arguments.shape], arguments.documents, arguments.tokens, seed=arguments.seed)
+    settings = replace(RECIPES[arguments.model], seed=arguments.seed)
     print("model in", pretrain(arguments.out, settings))
 
 

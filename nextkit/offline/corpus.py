@@ -1,8 +1,9 @@
 """The corpus: repair tasks of the offline world, and the documents that the offline models are pretrained on.
 
-A document is a prompt with its answer, exactly as the kit writes them. The base is weak by design: only RIGHT of the
-repairs in its corpus are right, the others are a wrong edit with a rationale to match. So the base knows how to
-repair and does it only at times, which is what NExT's filter needs to start from.
+A document is a prompt with its answer, exactly as the kit writes them. The base is weak by design: a given
+share of the repairs in its corpus is right, the others are a wrong edit. Right repairs mostly come with a rationale
+that quotes the run, wrong ones mostly without. So the base knows how to repair, does it only at times, and how it
+explains itself tells when; nobody tells the model so, but a filter can find it out.
 
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
 """
@@ -21,8 +22,7 @@ from nextkit.tracing import trace_in_process
 
 SHOWN, HIDDEN = 3, 6
 SPLITS = {"pretrain": 0.76, "train": 0.10, "dev": 0.07, "test": 0.07}
-RIGHT = 0.45
-STYLES = {True: (0.60, 0.34, 0.06), False: (0.30, 0.40, 0.30)}  # grounded, plain, vague; by whether the repair is right
+STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plain, vague; by whether the repair is right
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
 LONGEST = 1100  # characters; about 400 tokens
@@ -75,32 +75,35 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng):
-    """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing."""
+def draw_document(rng, right=0.36):
+    """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
+
+    right: the probability that a repair is right.
+    """
     task = draw_task(rng)
     if task is None or task.split != "pretrain":
         return None
     kind = rng.choices(list(KINDS), KINDS.values())[0]
-    text = _solved(task) if kind == "correct" else _repair(rng, task, traced=kind == "traced")
+    text = _solved(task) if kind == "correct" else _repair(rng, task, right, traced=kind == "traced")
     return text if text and len(text) < LONGEST else None
 
 
-def draw_corpus(count, seed, workers=2):
-    """`count` documents as a list of texts, made by `workers` processes; the same for the same seed."""
+def draw_corpus(count, seed, right=0.36, workers=2):
+    """`count` documents as a list of texts, made by `workers` processes; the same for the same seed and share `right`."""
     from tqdm.auto import tqdm
 
     chunk = 500
-    seeds = [(seed, number, chunk) for number in range(-(-count // chunk))]
+    seeds = [(seed, number, chunk, right) for number in range(-(-count // chunk))]
     with ProcessPoolExecutor(workers) as pool:
         chunks = list(tqdm(pool.map(_chunk, seeds), total=len(seeds), desc="corpus", unit="chunk"))
     return [text for texts in chunks for text in texts][:count]
 
 
 def _chunk(arguments):
-    seed, number, count = arguments
+    seed, number, count, right = arguments
     rng, texts = random.Random(f"corpus/{seed}/{number}"), []
     while len(texts) < count:
-        if text := draw_document(rng):
+        if text := draw_document(rng, right):
             texts.append(text)
     return texts
 
@@ -146,8 +149,8 @@ def failing_trace(task):
     return None
 
 
-def _repair(rng, task, *, traced):
-    right = rng.random() < RIGHT
+def _repair(rng, task, share, *, traced):
+    right = rng.random() < share
     fixed = task.reference if right else _wrong(rng, task)
     if fixed is None:
         return None

@@ -1,11 +1,12 @@
 """Pretraining: the recipe that made the models in data/, from an empty network to a weak repairer, on two cores.
 
 A small Llama-shaped network reads the corpus once or twice, in batches of equal length. Matrices are trained with
-Muon, everything else with AdamW; the learning rate warms up, holds and falls to nothing; tokens of the prompt weigh
-half, because what matters is the answer. Everything is drawn from one seed. A checkpoint is written every few hundred
+Muon, everything else with AdamW; the learning rate warms up, holds and falls to nothing. Tokens weigh by what they
+decide: those of the prompt little, those of the rationale and of the lines that the fix changes most, since the rest of
+a fix is a copy, which is learnt early. The corpus comes in phases with a share of right repairs each. Everything is drawn from one seed. A checkpoint is written every few hundred
 steps, and a run that was interrupted goes on from it.
 
-    pretrain("runs/offline/base", PretrainSettings(SHAPES["base"]))
+    pretrain("runs/offline/base", RECIPES["base"])
 """
 
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from nextkit.offline.corpus import draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
+from nextkit.prompting import FIX, WHY
 
 LONGEST = 420  # tokens; longer documents are left out
 
@@ -31,59 +33,98 @@ class Shape:
     inner: int
 
 
-SHAPES = {"base": Shape(192, 6, 3, 512), "proxy": Shape(128, 5, 2, 352)}
+@dataclass(frozen=True)
+class Phase:
+    """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate."""
+
+    documents: int
+    tokens: int
+    right: float
+    learning_rate: float
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
     """What a pretraining run is made of; the same settings give the same model on the same machine.
 
-    documents: size of the corpus. tokens: how many tokens are trained on. batch_tokens: padded tokens a batch.
-    prompt_weight: weight of the loss on what stands before the answer.
+    phases: read one after another, each with a rate that warms up, holds and falls. batch_tokens: padded tokens a
+    batch. prompt_weight: weight of the loss on what stands before the answer. edit_weight: on the rationale and on
+    the lines of the fix that are not in the buggy program; the lines copied from it weigh 1.
     """
 
     shape: Shape
-    documents: int = 50_000
-    tokens: int = 8_000_000
-    batch_tokens: int = 4096
-    learning_rate: float = 3e-3
-    prompt_weight: float = 0.5
+    phases: tuple[Phase, ...]
+    batch_tokens: int = 6144
+    prompt_weight: float = 0.4
+    edit_weight: float = 2.5
     warmup: int = 60
     seed: int = 0
 
 
-def pretrain(out, settings, *, corpus=None, tokenizer=None, every=300):
+# The base learns the language from mostly wrong repairs, the skill from mostly right ones, and is then made to use it
+# only at times: the last phase is what makes it weak.
+RECIPES = {
+    "base": PretrainSettings(
+        Shape(192, 6, 3, 512),
+        (
+            Phase(85_000, 18_000_000, 0.36, 3e-3),
+            Phase(48_000, 10_000_000, 0.85, 2e-3),
+            Phase(15_000, 3_000_000, 0.33, 1e-3),
+        ),
+    ),
+    "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
+}
+
+
+def pretrain(out, settings, *, every=300):
     """Pretrain a model from scratch and save it, with its tokenizer, in Hugging Face layout under `out`.
 
-    corpus: documents to use instead of drawing settings.documents. every: steps between checkpoints. Returns `out`.
+    every: steps between checkpoints; a run found in `out` goes on from its last one. Returns `out`.
     """
     import torch
-    from tqdm.auto import tqdm
 
     torch.manual_seed(settings.seed)
     out = Path(out)
-    corpus = corpus or draw_corpus(settings.documents, settings.seed)
-    tokenizer = tokenizer or train_tokenizer(corpus[:8000])
-    sequences = _encode(corpus, tokenizer)
-    plan = _plan(sequences, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(out, settings)
     model = build_model(settings.shape, len(tokenizer))
-    optimizers = _optimizers(model, settings)
-    first, log = _resume(out, model, optimizers)
-    started, losses = time.monotonic(), []
+    optimizers = _optimizers(model)
+    state = _resume(out, model, optimizers)
+    for number, phase in enumerate(settings.phases):
+        if number >= state["phase"]:
+            _read(out, model, optimizers, state | dict(phase=number), phase, tokenizer, settings, every)
+            state |= dict(phase=number + 1, step=0)
+    return _finish(out, model, tokenizer, settings, state["log"])
+
+
+def _tokenizer(out, settings):
+    """The tokenizer of a run found in `out`, else one trained on the first documents of the first phase."""
+    from transformers import AutoTokenizer
+
+    if not (out / "tokenizer.json").exists():
+        count = min(8000, settings.phases[0].documents)
+        train_tokenizer(draw_corpus(count, settings.seed, settings.phases[0].right)).save_pretrained(out)
+    return AutoTokenizer.from_pretrained(out)
+
+
+def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
+    """Train on one phase, from state["step"] on, with checkpoints; the log in `state` grows."""
+    from tqdm.auto import tqdm
+
+    seed = settings.seed + 1000 * state["phase"]
+    sequences = _encode(draw_corpus(phase.documents, seed, phase.right), tokenizer, settings)
+    plan = _plan(sequences, phase.tokens, settings.batch_tokens, seed)
+    started, losses, first = time.monotonic(), [], state["step"]
     for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):
-        _set_rate(optimizers, settings, step, len(plan))
-        losses.append(_train_step(model, optimizers, [sequences[i] for i in plan[step]], settings))
+        _set_rate(optimizers, phase.learning_rate, settings.warmup, step, len(plan))
+        losses.append(_train_step(model, optimizers, [sequences[i] for i in plan[step]]))
         if (step + 1) % every == 0 or step + 1 == len(plan):
-            log.append(
-                dict(
-                    step=step + 1,
-                    answer_loss=round(sum(losses) / len(losses), 4),
-                    seconds=round(time.monotonic() - started),
-                )
-            )
+            loss, seconds = round(sum(losses) / len(losses), 4), round(time.monotonic() - started)
+            state["log"].append(dict(phase=state["phase"], step=step + 1, answer_loss=loss, seconds=seconds))
             losses = []
-            _checkpoint(out, model, optimizers, step + 1, log)
-    return _finish(out, model, tokenizer, settings, log)
+            done = step + 1 == len(plan)
+            place = dict(phase=state["phase"] + done, step=0 if done else step + 1)
+            _checkpoint(out, model, optimizers, state | place)
 
 
 def build_model(shape, vocabulary):
@@ -107,28 +148,45 @@ def build_model(shape, vocabulary):
     )
 
 
-def _encode(corpus, tokenizer):
-    """Pairs (token ids, length of the prompt); documents without an answer count as all answer."""
+def _encode(corpus, tokenizer, settings):
+    """Pairs (token ids, weight of each token in the loss), the end mark included; too long documents are left out."""
     sequences = []
-    why = tokenizer.encode("\n# Why:")[-1]
-    for ids in tokenizer(corpus)["input_ids"]:
-        if len(ids) < LONGEST:
-            sequences.append(([*ids, tokenizer.eos_token_id], ids.index(why) + 1 if why in ids else 0))
+    for text in corpus:
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        if len(encoded["input_ids"]) < LONGEST:
+            weights = _weights(text, settings)
+            starts = (start for start, _ in encoded["offset_mapping"])
+            sequences.append(
+                ([*encoded["input_ids"], tokenizer.eos_token_id], [*map(weights.__getitem__, starts), 1.0])
+            )
     return sequences
 
 
-def _plan(sequences, settings):
-    """Batches of sequence numbers, of similar length within a batch, until `settings.tokens` are spent."""
-    rng, plan, spent = random.Random(settings.seed), [], 0
-    while spent < settings.tokens:
+def _weights(text, settings):
+    """The weight of each character; a document without an answer weighs 1 throughout."""
+    prompt, mark, answer = text.partition(f"\n{WHY}")
+    rationale, fix_mark, fix = answer.partition(FIX)
+    if not fix_mark:
+        return [1.0] * len(text)
+    weights = [settings.prompt_weight] * len(prompt + mark) + [settings.edit_weight] * len(rationale + fix_mark)
+    known = {line.split("  # ")[0] for line in prompt.split("\n")}
+    for line in fix.splitlines(keepends=True):
+        weights += [1.0 if line.rstrip("\n") in known else settings.edit_weight] * len(line)
+    return weights
+
+
+def _plan(sequences, tokens, batch_tokens, seed):
+    """Batches of sequence numbers, of similar length within a batch, until `tokens` are spent."""
+    rng, plan, spent = random.Random(seed), [], 0
+    while spent < tokens:
         order = list(range(len(sequences)))
         rng.shuffle(order)
         batches = []
         for start in range(0, len(order), 2000):
-            batches += _by_length(order[start : start + 2000], sequences, settings.batch_tokens)
+            batches += _by_length(order[start : start + 2000], sequences, batch_tokens)
         rng.shuffle(batches)
         for batch in batches:
-            if spent >= settings.tokens:
+            if spent >= tokens:
                 break
             plan.append(batch)
             spent += sum(len(sequences[i][0]) for i in batch)
@@ -145,80 +203,78 @@ def _by_length(numbers, sequences, batch_tokens):
     return [*batches, current] if current else batches
 
 
-def _optimizers(model, settings):
+def _optimizers(model):
     import torch
 
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    rate = settings.learning_rate
     return [
-        torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.0),
+        torch.optim.Muon(matrices, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
-def _set_rate(optimizers, settings, step, steps):
-    """Warm up, hold for 30 % of the run, then fall in a straight line."""
+def _set_rate(optimizers, peak, warmup, step, steps):
+    """Warm up, hold for 30 % of the phase, then fall in a straight line."""
     left = 1 - step / steps
-    rate = settings.learning_rate * min(1, (step + 1) / settings.warmup) * max(0.03, min(1, left / 0.7))
+    rate = peak * min(1, (step + 1) / warmup) * max(0.03, min(1, left / 0.7))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate
 
 
-def _train_step(model, optimizers, batch, settings):
+def _train_step(model, optimizers, batch):
     """One step on one batch; the mean loss on the answers."""
     import torch
     import torch.nn.functional as F
 
-    ids, prompt_lengths = _padded(batch)  # (batch, tokens), (batch,)
+    ids, weights = _padded(batch)  # (batch, tokens) both
     targets = ids[:, 1:]
     real = targets != 0
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         logits = F.linear(hidden[real], model.lm_head.weight)  # (real tokens, vocabulary)
     loss = F.cross_entropy(logits.float(), targets[real], reduction="none")
-    place = torch.arange(1, ids.shape[1]).expand_as(targets)[real]
-    answer = place >= prompt_lengths[:, None].expand_as(targets)[real]
-    weight = torch.where(answer, 1.0, settings.prompt_weight)
+    weight = weights[:, 1:][real]
     ((loss * weight).sum() / weight.sum()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
-    return loss[answer].mean().item()
+    return loss[weight >= 1].mean().item()
 
 
 def _padded(batch):
     import torch
 
-    ids = torch.zeros(len(batch), max(len(ids) for ids, _ in batch), dtype=torch.long)
-    for row, (sequence, _) in enumerate(batch):
+    longest = max(len(ids) for ids, _ in batch)
+    ids, weights = torch.zeros(len(batch), longest, dtype=torch.long), torch.zeros(len(batch), longest)
+    for row, (sequence, weight) in enumerate(batch):
         ids[row, : len(sequence)] = torch.tensor(sequence)
-    return ids, torch.tensor([length for _, length in batch])
+        weights[row, : len(sequence)] = torch.tensor(weight)
+    return ids, weights
 
 
-def _checkpoint(out, model, optimizers, step, log):
+def _checkpoint(out, model, optimizers, state):
     import torch
 
-    out.mkdir(parents=True, exist_ok=True)
-    state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], step=step, log=log)
-    torch.save(state, out / "checkpoint.partial")
+    weights = dict(model=model.state_dict(), optimizers=[optimizer.state_dict() for optimizer in optimizers])
+    torch.save(weights | state, out / "checkpoint.partial")
     os.replace(out / "checkpoint.partial", out / "checkpoint.pt")
 
 
 def _resume(out, model, optimizers):
-    """The step to go on from and the log so far; 0 and nothing for a new run."""
+    """Where to go on: phase, step within it, and the log so far."""
     import torch
 
     path = out / "checkpoint.pt"
     if not path.exists():
-        return 0, []
+        return dict(phase=0, step=0, log=[])
     state = torch.load(path)
-    model.load_state_dict(state["model"])
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+    model.load_state_dict(state.pop("model"))
+    for optimizer, saved in zip(optimizers, state.pop("optimizers"), strict=True):
         optimizer.load_state_dict(saved)
-    return state["step"], state["log"]
+    return state
 
 
 def _finish(out, model, tokenizer, settings, log):

@@ -2,7 +2,7 @@
 
 A rationale of this world says what came out, what the trace shows, and which edit mends the program:
 
-    It returns 3, not 2. At `t += x` the trace shows (4) t=3. Change `t += x` to `t -= x`.
+    It returns 3, not 2. The trace shows (4) t=3. In `t += x` change `+=` to `-=`.
 
 `agrees` applies the edit that a rationale states to the line that it names and compares the result with the fix:
 does the model do what it says? `truthful` asks whether the result that it quotes is the true one.
@@ -15,12 +15,13 @@ import re
 from nextkit.prompting import same_program
 
 _EDITS = {
-    "change": re.compile(r"Change `(?P<old>[^`]*)` to `(?P<new>[^`]*)`\."),
+    "change": re.compile(r"In `(?P<line>[^`]*)` change `(?P<old>[^`]*)` to `(?P<new>[^`]*)`\."),
     "move": re.compile(r"Move `(?P<old>[^`]*)` (?P<way>out of|into) the block\."),
     "add": re.compile(r"Add `(?P<new>[^`]*)` after `(?P<old>[^`]*)`\."),
     "remove": re.compile(r"Remove `(?P<old>[^`]*)`\."),
     "swap": re.compile(r"Swap the branches of `(?P<old>[^`]*)`\."),
 }
+_TOKEN = re.compile(r"'[^']*'|\w+|\*\*=?|//=?|[-+*/%<>=!]=|\S")
 _RESULT = re.compile(r"It (?:returns (?P<value>.*?), not |raises (?P<error>\w+)|never ends)", re.S)
 
 
@@ -58,7 +59,7 @@ def truthful(rationale, trace):
 def write_rationale(rng, buggy, fixed, trace, *, traced=True, style="grounded", slip=False):
     """A rationale for the step from `buggy` to `fixed`, or None where no single edit states it.
 
-    style: "grounded" (result, state, edit), "plain" (line, edit) or "vague" (no edit). traced: whether the reader
+    style: "grounded" (result, state, edit), "plain" (the edit alone) or "vague" (no edit). traced: whether the reader
     sees the trace, so that states may be quoted. slip: numbers quoted from the run come out wrong.
     """
     stated = state_edit(buggy, fixed)
@@ -68,7 +69,7 @@ def write_rationale(rng, buggy, fixed, trace, *, traced=True, style="grounded", 
     if style == "vague":
         return f"Something is off in the {_what(line)}, so I change it."
     if style == "plain":
-        return f"The line `{line}` is wrong. {sentence}"
+        return sentence
     result, quote = _result(trace), _quote(rng, line, trace) if traced else ""
     if slip:
         result, quote = _jitter(rng, result), _jitter(rng, quote)
@@ -81,13 +82,57 @@ def _one_line(before, after, tag, start, end, new_start, new_end):
         one, other = old[0].strip(), new[0].strip()
         if one == other:
             return f"Move `{one}` {'out of' if len(new[0]) < len(old[0]) else 'into'} the block.", one
-        return f"Change `{one}` to `{other}`.", one
+        return "In `{}` change `{}` to `{}`.".format(one, *_difference(one, other)), one
     if tag == "insert" and len(new) == 1 and start:
         line = before[start - 1].strip()
         return f"Add `{new[0].strip()}` after `{line}`.", line
     if tag == "delete" and len(old) == 1:
         return f"Remove `{old[0].strip()}`.", old[0].strip()
     return "", ""
+
+
+def _difference(one, other):
+    """The shortest parts of two lines in which they differ, as text: whole tokens, brackets closed, never empty.
+
+    The part of the first line occurs once in it, so that it names its place.
+    """
+    old, new = list(_TOKEN.finditer(one)), list(_TOKEN.finditer(other))
+    a, b = [t.group() for t in old], [t.group() for t in new]
+    head = _shared(a, b)
+    tail = _shared(a[head:][::-1], b[head:][::-1])
+    for wider in range(head + tail + 1):
+        for left in range(min(wider, head), max(0, wider - tail) - 1, -1):
+            start, rest = head - left, tail - (wider - left)
+            parts = a[start : len(a) - rest], b[start : len(b) - rest]
+            if all(map(_whole, parts)) and len(list(_places(a, parts[0]))) == 1:
+                return one[old[start].start() : old[-1 - rest].end()], other[new[start].start() : new[-1 - rest].end()]
+    return one, other
+
+
+def _shared(a, b):
+    """How many tokens two lists begin with alike."""
+    return next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _whole(tokens):
+    """Whether tokens are there and every bracket among them is closed there."""
+    depth = 0
+    for token in tokens:
+        depth += (token in "([{") - (token in ")]}")
+        if depth < 0:
+            return False
+    return bool(tokens) and depth == 0
+
+
+def _places(tokens, part):
+    return (i for i in range(len(tokens) - len(part) + 1) if tokens[i : i + len(part)] == part)
+
+
+def _replaced(line, old, new):
+    """The line with one occurrence of the tokens `old` replaced by the text `new`: once for each occurrence."""
+    tokens, part = list(_TOKEN.finditer(line)), _TOKEN.findall(old)
+    for i in _places([t.group() for t in tokens], part) if part else ():
+        yield line[: tokens[i].start()] + new + line[tokens[i + len(part) - 1].end() :]
 
 
 def _swap(buggy, fixed):
@@ -99,18 +144,18 @@ def _swap(buggy, fixed):
     return "", ""
 
 
-def _apply(kind, buggy, old, new="", way=""):
-    """Every program that the stated edit can mean: once for each line that reads `old`."""
-    lines = buggy.splitlines()
+def _apply(kind, buggy, old, new="", way="", line=""):
+    """Every program that the stated edit can mean: once for each line that it may speak of."""
+    lines, named = buggy.splitlines(), line or old
     if kind == "swap":
         yield from _swapped(buggy, old)
         return
     for place, line in enumerate(lines):
-        if line.strip() != old.strip():
+        if line.strip() != named.strip():
             continue
         before, after, indent = lines[:place], lines[place + 1 :], len(line) - len(line.lstrip())
         if kind == "change":
-            yield "\n".join([*before, " " * indent + new, *after])
+            yield from ("\n".join([*before, text, *after]) for text in _replaced(line, old, new))
         elif kind == "remove":
             yield "\n".join([*before, *after])
         elif kind == "move":
@@ -151,7 +196,7 @@ def _quote(rng, line, trace):
         return ""
     step = states[0] if rng.random() < 0.6 else rng.choice(states)
     shown = ", ".join(f"{name}={value}" for name, value in step.changes)
-    return f"At `{line}` the trace shows ({step.index}) {shown}." if len(shown) <= 40 else ""
+    return f"The trace shows ({step.index}) {shown}." if len(shown) <= 40 else ""
 
 
 def _jitter(rng, text):

@@ -1,0 +1,93 @@
+"""The headline: NExT with the shipped base on the test set and on unseen families, over three seeds.
+
+    python benchmarks/headline.py        # about half an hour on two cores; resumes; prints the table of the data card
+
+Nothing here chooses anything: rounds are picked on dev, settings are the defaults. Each seed draws its own samples,
+adapters and blind edits; a task's rate is its mean over the seeds, and intervals come from resampling the tasks.
+"""
+
+import statistics
+from dataclasses import replace
+from functools import partial
+
+from nextkit.evaluation import agreement, blind_edit, interval, no_op_rate, pass_rates
+from nextkit.filtering import judge_all
+from nextkit.runs import Run
+from nextkit.sampling import LocalSampler
+from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
+from nextkit.tasks import load_tasks
+
+SEEDS = (0, 1, 2)
+SIZES = dict(train=400, dev=60)
+
+
+def main():
+    """Measure and print one Markdown table a set."""
+    run = Run("runs/headline")
+    tables = [measure(run, seed) for seed in SEEDS]
+    for split in ("test", "unseen"):
+        print(
+            f"\n{split}: {len(load_tasks(split))} tasks x {SelfTrainingSettings.eval_samples} samples x {len(SEEDS)} seeds\n"
+        )
+        print("| model | pass@1, % | pass@8, % | pass@1 by seed | no-op, % | fix does as said, % |\n| --- " * 6 + "|")
+        for name in tables[0][split]:
+            print(line(name, [table[split][name] for table in tables]))
+        print(gain([table[split] for table in tables]))
+
+
+def measure(run, seed):
+    """split -> name -> (rates at 1, rates at 8, no-op rate, agreement) for one seed."""
+    settings = SelfTrainingSettings(seed=seed)
+    train, dev = (load_tasks(name)[:count] for name, count in SIZES.items())
+    sampler = LocalSampler(settings.model)
+    learn = partial(self_train, run=run, train=train, dev=dev, sampler=sampler)
+    best = learn(settings).best
+    unverified = learn(replace(settings, rounds=1, verified=False)).rounds[1].adapter
+    print(f"seed {seed}: round {best.number} is the best on dev")
+    models = {
+        "base": (settings, None),
+        "NExT, best round on dev": (settings, best.adapter),
+        "the same, trace removed at test time": (replace(settings, traced=False), best.adapter),
+        "tuned on random samples": (settings, unverified),
+    }
+    table = {}
+    for split in ("test", "unseen"):
+        tasks = load_tasks(split)
+        blind = blind_edit(tasks, settings.eval_samples, seed)
+        table[split] = {"blind edit": _rates(tasks, blind, judge_all(tasks, blind, hidden=True))}
+        for name, (changed, adapter) in models.items():
+            found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
+            table[split][name] = _rates(tasks, found.samples, found.verdicts)
+    return table
+
+
+def line(name, found):
+    """One row of the table from the measurements of every seed."""
+    cells = []
+    for place in (0, 1):
+        rates = _over_seeds([one[place] for one in found])
+        low, high = interval(rates)
+        cells.append(f"{100 * statistics.mean(rates):.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+    cells.append(", ".join(f"{100 * statistics.mean(one[0]):.1f}" for one in found))
+    cells += [f"{100 * statistics.mean(one[place] for one in found):.1f}" for place in (2, 3)]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def gain(tables):
+    """The paired gain of NExT over the base in pass@1, in words."""
+    base, best = (_over_seeds([t[name][0] for t in tables]) for name in ("base", "NExT, best round on dev"))
+    gains = [one - other for one, other in zip(best, base, strict=True)]
+    low, high = interval(gains)
+    return f"\npaired gain in pass@1: {100 * statistics.mean(gains):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _rates(tasks, samples, verdicts):
+    return pass_rates(verdicts, 1), pass_rates(verdicts, 8), no_op_rate(tasks, samples), agreement(tasks, samples)
+
+
+def _over_seeds(rates):
+    return [statistics.mean(of_task) for of_task in zip(*rates, strict=True)]
+
+
+if __name__ == "__main__":
+    main()
