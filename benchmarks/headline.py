@@ -12,10 +12,12 @@ from functools import partial
 
 from nextkit.evaluation import agreement, blind_edit, interval, no_op_rate, pass_rates
 from nextkit.filtering import judge_all
-from nextkit.runs import Run
-from nextkit.sampling import LocalSampler
+from nextkit.prompting import Prompt, build_prompt
+from nextkit.runs import Run, digest
+from nextkit.sampling import LocalSampler, Sample, fingerprint
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
 from nextkit.tasks import load_tasks
+from nextkit.tracing import trace_all
 
 SEEDS = (0, 1, 2)
 SIZES = dict(train=400, dev=60)
@@ -55,10 +57,25 @@ def measure(run, seed):
         tasks = load_tasks(split)
         blind = blind_edit(tasks, settings.eval_samples, seed)
         table[split] = {"blind edit": _rates(tasks, blind, judge_all(tasks, blind, hidden=True))}
+        begun = begin_as_careful(run, settings, tasks, sampler)
+        table[split]["base, answers begun with 'It'"] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
         for name, (changed, adapter) in models.items():
             found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
             table[split][name] = _rates(tasks, found.samples, found.verdicts)
     return table
+
+
+def begin_as_careful(run, settings, tasks, sampler):
+    """Samples of the base whose rationale is made to begin as the right ones of its corpus mostly do.
+
+    The control for style: whatever this gives needs no tuning.
+    """
+    traced = [build_prompt(task, found) for task, found in zip(tasks, trace_all(tasks), strict=True)]
+    prompts = [Prompt(prompt.task_id, prompt.text + " It") for prompt in traced]
+    draw = partial(sampler.sample, prompts, settings.eval_samples, max_tokens=settings.max_tokens, seed=settings.seed)
+    keyed = dict(model=fingerprint(settings.model), tasks=digest(tasks), seed=settings.seed)
+    rows = run.records("begun", keyed, draw, Sample)
+    return [[replace(sample, rationale=f"It{sample.rationale}") for sample in row] for row in rows]
 
 
 def line(name, found):
