@@ -20,7 +20,7 @@ from nextkit.tasks import load_tasks
 from nextkit.tracing import trace_all
 
 SEEDS = (0, 1, 2)
-SIZES = dict(train=400, dev=60)
+SIZES = dict(train=500, dev=60)
 
 
 def main():

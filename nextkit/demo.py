@@ -21,7 +21,7 @@ from nextkit.sampling import LocalSampler
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
 from nextkit.tasks import load_tasks
 
-SIZES = {False: dict(train=400, held_out=60), True: dict(train=24, held_out=10)}
+SIZES = {False: dict(train=500, held_out=60), True: dict(train=24, held_out=10)}
 FAST = dict(rounds=1, samples=8, eval_samples=8, hard=1.0, lora=LoraSettings(max_steps=6))
 
 
