@@ -21,6 +21,7 @@ from nextkit.tracing import trace_all
 
 SEEDS = (0, 1, 2)
 SIZES = dict(train=500, dev=60)
+NEXT, BEGUN = "NExT, best round on dev", "base, answers begun with 'It'"
 
 
 def main():
@@ -31,10 +32,12 @@ def main():
         print(
             f"\n{split}: {len(load_tasks(split))} tasks x {SelfTrainingSettings.eval_samples} samples x {len(SEEDS)} seeds\n"
         )
-        print("| model | pass@1, % | pass@8, % | pass@1 by seed | no-op, % | fix does as said, % |\n| --- " * 6 + "|")
+        print("| model | pass@1, % | pass@8, % | pass@1 by seed | no-op, % | fix does as said, % |")
+        print("| --- " * 6 + "|")
         for name in tables[0][split]:
             print(line(name, [table[split][name] for table in tables]))
-        print(gain([table[split] for table in tables]))
+        for other in ("base", BEGUN):
+            print(f"\n{NEXT} against {other}: {gain([table[split] for table in tables], other)}")
 
 
 def measure(run, seed):
@@ -48,7 +51,7 @@ def measure(run, seed):
     print(f"seed {seed}: round {best.number} is the best on dev")
     models = {
         "base": (settings, None),
-        "NExT, best round on dev": (settings, best.adapter),
+        NEXT: (settings, best.adapter),
         "the same, trace removed at test time": (replace(settings, traced=False), best.adapter),
         "tuned on random samples": (settings, unverified),
     }
@@ -56,10 +59,12 @@ def measure(run, seed):
     for split in ("test", "unseen"):
         tasks = load_tasks(split)
         blind = blind_edit(tasks, settings.eval_samples, seed)
-        table[split] = {"blind edit": _rates(tasks, blind, judge_all(tasks, blind, hidden=True))}
+        rates = _rates(tasks, blind, judge_all(tasks, blind, hidden=True))
+        table[split] = {"blind edit": (*rates[:3], float("nan"))}  # it says nothing that it could keep to
         begun = begin_as_careful(run, settings, tasks, sampler)
-        table[split]["base, answers begun with 'It'"] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
-        for name, (changed, adapter) in models.items():
+        table[split][BEGUN] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
+        for name in list(models)[: None if split == "test" else 2]:  # the last two are controls of the headline alone
+            changed, adapter = models[name]
             found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
             table[split][name] = _rates(tasks, found.samples, found.verdicts)
     return table
@@ -86,20 +91,24 @@ def line(name, found):
         low, high = interval(rates)
         cells.append(f"{100 * statistics.mean(rates):.1f} [{100 * low:.1f}, {100 * high:.1f}]")
     cells.append(", ".join(f"{100 * statistics.mean(one[0]):.1f}" for one in found))
-    cells += [f"{100 * statistics.mean(one[place] for one in found):.1f}" for place in (2, 3)]
+    cells += [_percent(statistics.mean(one[place] for one in found)) for place in (2, 3)]
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def gain(tables):
-    """The paired gain of NExT over the base in pass@1, in words."""
-    base, best = (_over_seeds([t[name][0] for t in tables]) for name in ("base", "NExT, best round on dev"))
+def gain(tables, other):
+    """The paired gain of NExT over another row in pass@1, in words."""
+    base, best = (_over_seeds([t[name][0] for t in tables]) for name in (other, NEXT))
     gains = [one - other for one, other in zip(best, base, strict=True)]
     low, high = interval(gains)
-    return f"\npaired gain in pass@1: {100 * statistics.mean(gains):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * statistics.mean(gains):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _rates(tasks, samples, verdicts):
     return pass_rates(verdicts, 1), pass_rates(verdicts, 8), no_op_rate(tasks, samples), agreement(tasks, samples)
+
+
+def _percent(value):
+    return "-" if value != value else f"{100 * value:.1f}"
 
 
 def _over_seeds(rates):

@@ -1,9 +1,9 @@
 """The corpus: repair tasks of the offline world, and the documents that the offline models are pretrained on.
 
-A document is a prompt with its answer, exactly as the kit writes them. The base is weak by design: a given
-share of the repairs in its corpus is right, the others are a wrong edit. Right repairs mostly come with a rationale
-that quotes the run, wrong ones mostly without. So the base knows how to repair, does it only at times, and how it
-explains itself tells when; nobody tells the model so, but a filter can find it out.
+A document is a prompt with its answer, exactly as the kit writes them. The base is weak by design: only a share of
+the repairs in its corpus is right, the others are a wrong edit. Right repairs mostly come with a rationale that quotes
+the run, wrong ones mostly without. So the base knows how to repair, does it only at times, and how it explains itself
+tells when; no one tells the model so, but a filter can find it out.
 
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
 """
@@ -22,6 +22,7 @@ from nextkit.tracing import trace_in_process
 
 SHOWN, HIDDEN = 3, 6
 SPLITS = {"pretrain": 0.76, "train": 0.10, "dev": 0.07, "test": 0.07}
+RIGHT = 0.5  # share of right repairs where a recipe names none
 STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plain, vague; by whether the repair is right
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
@@ -75,7 +76,7 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng, right=0.36):
+def draw_document(rng, right=RIGHT):
     """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
 
     right: the probability that a repair is right.
@@ -88,7 +89,7 @@ def draw_document(rng, right=0.36):
     return text if text and len(text) < LONGEST else None
 
 
-def draw_corpus(count, seed, right=0.36, workers=2):
+def draw_corpus(count, seed, right=RIGHT, workers=2):
     """`count` documents as a list of texts, made by `workers` processes; the same for the same seed and share `right`."""
     from tqdm.auto import tqdm
 

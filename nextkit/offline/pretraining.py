@@ -1,10 +1,10 @@
 """Pretraining: the recipe that made the models in data/, from an empty network to a weak repairer, on two cores.
 
-A small Llama-shaped network reads the corpus once or twice, in batches of equal length. Matrices are trained with
-Muon, everything else with AdamW; the learning rate warms up, holds and falls to nothing. Tokens weigh by what they
-decide: those of the prompt little, those of the rationale and of the lines that the fix changes most, since the rest of
-a fix is a copy, which is learnt early. The corpus comes in phases with a share of right repairs each. Everything is drawn from one seed. A checkpoint is written every few hundred
-steps, and a run that was interrupted goes on from it.
+A small Llama-shaped network reads a corpus in phases, each with its own share of right repairs, in batches of equal
+length. Matrices are trained with Muon, everything else with AdamW. Tokens weigh by what they decide: those of the
+prompt little, those of the rationale and of the lines that the fix changes most, since the rest of a fix is a copy,
+which is learnt early. Everything is drawn from one seed. A checkpoint is written every few hundred steps, and a run
+that was interrupted goes on from it.
 
     pretrain("runs/offline/base", RECIPES["base"])
 """
