@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem;text-align:right;
-border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}img{max-width:100%}code{background:#f4f4f4}"""
+border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left;white-space:nowrap}
+pre{white-space:pre-wrap}img{max-width:100%}code{background:#f4f4f4}"""
 WARNING = """The base model is weak by design: most of the repairs that it read last are deliberately wrong, and right
 ones mostly explain themselves by what the run shows, so that a filter has something to find. What these numbers show
 is that the method works as described; they say nothing about how much a real model would gain."""
@@ -27,7 +28,7 @@ def write_report(run, settings, table, blind, gain, result, split):
     mean, low, high = (100 * value for value in gain)
     said = f"Best round on the development tasks: {result.best.number}. Paired gain over the base in pass@1: {mean:+.1f} points, "
     said += f"95 % interval {low:+.1f} to {high:+.1f}. Held-out tasks: the {split} set, seed {settings.seed}."
-    shown = table.round(3).to_html(index=False, border=0)
+    shown = table.round(3).to_html(index=False, border=0, na_rep="-")
     body = f"<h1>NExT, one run</h1><p>{said}</p>{''.join(map(_image, figures))}{shown}<p>{WARNING}</p>"
     settings = f"<h2>Settings</h2><pre>{html.escape(str(asdict(settings)))}</pre>"
     page = f"<!doctype html><meta charset=utf-8><title>NExT run</title><style>{STYLE}</style>{body}{settings}"
