@@ -41,7 +41,9 @@ def read_jsonl(path, cls):
         try:
             records.append(from_dict(cls, json.loads(line)))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: not a {cls.__name__}: {error}") from error
+            raise ValueError(
+                f"{path}, line {number}: not a {cls.__name__}: {error}: write one JSON object a line, with its fields"
+            ) from error
     return records
 
 
