@@ -18,9 +18,11 @@ from nextkit.tracer import run_traced
 class Step:
     """One executed line, or the entry into a function.
 
-    index: its place in the order of execution, from 0. line: 1-based line of the program. function: whose frame.
-    depth: 1 for the function that the test calls. changes: pairs (name, literal) of the variables it changed.
-    event: "call", "line", "return" or "exception". value: the literal returned, or "Type: message" raised.
+    index: its place in the order of execution, from 0. line: 1-based line of the program, the first of a statement
+    over several. function: whose frame. depth: 1 for the function that the test calls. changes: pairs (path, literal)
+    of what it changed: a variable `x`, an attribute `self.v`, an element `table[2][3]` of a container too long to be
+    written whole. event: "call", "line", "return", "yield" or "exception". value: the literal returned or yielded, or
+    "Type: message" raised. where: source of the expression that raised. output: what the step printed.
     """
 
     index: int
@@ -30,6 +32,8 @@ class Step:
     changes: tuple[tuple[str, str], ...]
     event: str
     value: str = ""
+    where: str = ""
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,11 @@ class Trace:
     """The steps of `program` on `test`, and how it ended.
 
     outcome: "passed", "failed", "error" (raised, see exception) or "timeout" (a cap on steps or seconds was reached).
-    got, expected: literals of the two sides of the assertion. stdout: what was printed. truncated: the caps that cut
-    something off: "steps", "seconds", "values".
+    got, expected: literals of the two sides of the assertion that failed, which stands on line test_line of the test
+    (from 1). stdout: what was printed. executed: steps that ran, also those that are not kept. truncated: what the
+    caps cut off: "steps", "seconds" (the program was stopped), "middle" (steps after the first `keep` that are not the
+    last of their line), "values" (too big a value), "bytes" (values shortened), "depth" (lost track in a recursion
+    that used up the stack), "memory".
     """
 
     task_id: str
@@ -50,6 +57,8 @@ class Trace:
     expected: str = ""
     exception: str = ""
     stdout: str = ""
+    test_line: int = 0
+    executed: int = 0
     truncated: tuple[str, ...] = ()
 
 
@@ -101,8 +110,8 @@ def _in_sandbox(sandbox, program, test, setup, max_steps, timeout):
 
 def _record(task_id, program, test, result):
     steps = tuple(
-        Step(index, line, function, depth, tuple(map(tuple, changes)), event, value)
-        for index, line, function, depth, changes, event, value in result["steps"]
+        Step(index, line, function, depth, tuple(map(tuple, changes)), *rest)
+        for index, line, function, depth, changes, *rest in result["steps"]
     )
-    rest = {name: result[name] for name in ("outcome", "got", "expected", "exception", "stdout")}
+    rest = {name: value for name, value in result.items() if name not in ("steps", "truncated")}
     return Trace(task_id, program, test, steps, truncated=tuple(result["truncated"]), **rest)

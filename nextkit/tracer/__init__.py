@@ -1,0 +1,178 @@
+"""The tracer: runs a program on one test and writes down every step, inside the process that runs the program.
+
+Standard library only, because it runs in the sandbox's child. `plan` reads off the syntax what a line can change,
+`events` tells what happens, `recorder` makes steps of it, `values` keeps and writes what variables hold. Nothing of
+the program's own (`__eq__`, `__repr__`, properties) is called to find that out. See `nextkit.tracing` for the records.
+"""
+
+import ast
+import io
+import sys
+
+from nextkit.tracer.events import recording
+from nextkit.tracer.plan import make_plan
+from nextkit.tracer.recorder import PROGRAM, Recorder, Stop
+from nextkit.tracer.values import describe_exception, literal
+
+__all__ = ["PROGRAM", "TEST", "describe_exception", "literal", "run_traced"]
+TEST = "<test>"
+RESERVE = 120  # frames of the stack that the recorder may need where the program has used up its own
+COMPARISONS = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+    ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
+}  # fmt: skip
+
+
+def run_traced(
+    program,
+    test,
+    *,
+    setup="",
+    max_steps=1000,
+    keep=1000,
+    timeout=2.0,
+    max_value=200,
+    max_bytes=1_000_000,
+    tell=None,
+):
+    """Run `program` on `test` and record it; returns a dict that JSON can hold, with the fields of Trace.
+
+    max_steps: executed lines after which the program is stopped. keep: first steps that are kept; of later ones each
+    line's last, and the end. timeout: seconds, seen to between lines. max_value: characters a value. max_bytes:
+    characters of all values together. tell: called with finished steps while it runs. What a limit cut off is named
+    in "truncated".
+    """
+    run = prepare(program, test, setup=setup)
+    limits = dict(max_steps=max_steps, keep=keep, timeout=timeout, max_value=max_value, max_bytes=max_bytes)
+    return run.record(**limits, tell=tell)
+
+
+def prepare(program, test, *, setup=""):
+    """The run of a program on a test, compiled and planned, ready to be recorded."""
+    return Traced(program, test, setup)
+
+
+class Traced:
+    """A program and its test, compiled; `record` runs them once."""
+
+    def __init__(self, program, test, setup):
+        self.program, self.setup, self.plan, self.code, self.test, self.problem = program, setup, None, None, None, None
+        try:
+            self.plan = make_plan(program)
+            self.code = compile(program, PROGRAM, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            self.problem = error
+        self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
+
+    def record(self, **limits):
+        """Run setup, program and test, and return what happened; see `run_traced`."""
+        result = dict(outcome="error", got="", expected="", exception="", test_line=0)
+        if self.problem is not None:
+            text = describe_exception(self.problem, limits["max_value"])
+            return result | dict(exception=text, steps=[], executed=0, truncated=(), stdout="")
+        output = _Output()
+        depth = sys.getrecursionlimit()
+        recorder = Recorder(self.plan, output=output, max_depth=depth - 15, **limits)
+        recorder.source = self.program
+        assertions = _Assertions(limits["max_value"])
+        namespace = {"__name__": "__main__"}
+        stdout, sys.stdout = sys.stdout, output
+        sys.setrecursionlimit(depth + RESERVE)
+        try:
+            self._run(recorder, namespace, assertions)
+            result["outcome"] = "passed"
+        except Stop:
+            result["outcome"] = "timeout"
+        except BaseException as error:
+            result |= _failure(error, assertions, limits["max_value"])
+            recorder.truncated += ["memory"] if isinstance(error, MemoryError) else []
+        finally:
+            sys.stdout = stdout
+            sys.setrecursionlimit(depth)
+        steps = recorder.finish()
+        text = output.getvalue()[: limits["max_bytes"]]
+        return result | dict(
+            steps=steps, executed=recorder.count, truncated=tuple(recorder.truncated), stdout=text
+        )
+
+    def _run(self, recorder, namespace, assertions):
+        exec(compile(self.setup, "<setup>", "exec", dont_inherit=True), namespace)
+        switch = recording(recorder, self.code)
+        if self.plan.top_level:
+            with switch:
+                exec(self.code, namespace)
+        else:
+            exec(self.code, namespace)
+        namespace[_Assertions.NAME] = assertions
+        with switch:
+            exec(self.test, namespace)
+
+
+class _Output(io.StringIO):
+    """Where the program prints; it may close this without harm."""
+
+    def close(self):
+        pass
+
+
+def _failure(error, assertions, limit):
+    if error is not assertions.error:
+        return dict(exception=describe_exception(error, limit))
+    return dict(
+        outcome="failed", got=assertions.got, expected=assertions.expected, test_line=assertions.line
+    )
+
+
+class _Assertions:
+    """Called in place of each assert statement of a test: knows both sides of the one that failed."""
+
+    NAME = "__nextkit_assert__"
+
+    def __init__(self, limit):
+        self.limit, self.error, self.got, self.expected, self.line = limit, None, "", "", 0
+
+    def __call__(self, line, holds, got, expected="True", message=None):
+        """holds: whether the assertion does. got, expected: its two sides; expected is source where there is no value."""
+        if holds:
+            return
+        self.line, self.got = line, literal(got, self.limit)
+        self.expected = expected if type(expected) is str else literal(expected[0], self.limit)
+        self.error = AssertionError() if message is None else AssertionError(message())
+        raise self.error
+
+
+def _watch_assertions(test):
+    return ast.fix_missing_locations(_Watched().visit(ast.parse(test)))
+
+
+class _Watched(ast.NodeTransformer):
+    """Rewrites `assert left == right` so that both sides are evaluated once, in order, and known when it fails."""
+
+    def visit_Assert(self, node):
+        line, message = ast.Constant(node.lineno), []
+        if node.msg is not None:
+            message = [ast.keyword("message", ast.Lambda(ast.arguments([], [], None, [], [], None, []), node.msg))]
+        if isinstance(node.test, ast.Compare) and len(node.test.ops) == 1:
+            call = self._compared(node.test, line, message)
+        elif isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not):
+            call = self._single(node.test.operand, line, ast.Not(), "False", message)
+        else:
+            call = self._single(node.test, line, None, "True", message)
+        return ast.copy_location(ast.Expr(call), node)
+
+    def _compared(self, test, line, message):
+        left, right = ast.Name("__nextkit_left__", ast.Load()), ast.Name("__nextkit_right__", ast.Load())
+        first = ast.NamedExpr(ast.Name(left.id, ast.Store()), test.left)
+        second = ast.NamedExpr(ast.Name(right.id, ast.Store()), test.comparators[0])
+        holds = ast.Compare(first, test.ops, [second])
+        operator = COMPARISONS[type(test.ops[0])]
+        expected = ast.Tuple([right], ast.Load())
+        if operator != "==":
+            expected = ast.Constant(f"{operator} {ast.unparse(test.comparators[0])}")
+        return ast.Call(ast.Name(_Assertions.NAME, ast.Load()), [line, holds, left, expected], message)
+
+    def _single(self, value, line, operator, expected, message):
+        got = ast.Name("__nextkit_left__", ast.Load())
+        holds = ast.NamedExpr(ast.Name(got.id, ast.Store()), value)
+        holds = ast.UnaryOp(operator, holds) if operator else holds
+        return ast.Call(ast.Name(_Assertions.NAME, ast.Load()), [line, holds, got, ast.Constant(expected)], message)

@@ -1,0 +1,170 @@
+"""Events: where the recorder gets them from.
+
+Python 3.12 and later have `sys.monitoring`: events are switched on for the program's own code only, so that libraries
+run at full speed. Before, `sys.settrace` tells of every call anywhere; its events are translated.
+"""
+
+import contextlib
+import dis
+import sys
+import threading
+import types
+
+from nextkit.tracer.recorder import PROGRAM
+
+RETURN, YIELD, RAISE, LOOP = (dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "FOR_ITER"))
+
+
+def recording(recorder, code):
+    """A context manager: while it is open, the recorder hears what the program (its code object) does."""
+    if hasattr(sys, "monitoring"):
+        return _monitoring(recorder, code)
+    return _settrace(recorder)
+
+
+def followed(code, recorder):
+    """Whether a code object is a function, class or module of the program; comprehensions belong to their line."""
+    if code.co_filename != PROGRAM:
+        return False
+    name = code.co_name
+    return name[0] != "<" or name == "<module>" or (name == "<lambda>" and code.co_firstlineno in recorder.plan.lambdas)
+
+
+def failing_expression(traceback, frame, source):
+    """The source of the expression that raised, by the positions that Python keeps (PEP 657), and the code's name."""
+    found = frame
+    lasti = frame.f_lasti
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == PROGRAM:
+            found, lasti = traceback.tb_frame, traceback.tb_lasti
+        traceback = traceback.tb_next
+    positions = list(found.f_code.co_positions())[lasti // 2]
+    return source_of(positions, source)
+
+
+def source_of(positions, source):
+    """The text between positions (line, end line, column, end column; columns in bytes), on one line and shortened."""
+    line, end_line, column, end_column = positions
+    if None in positions:
+        return ""
+    lines = [text.encode() for text in source.splitlines()[line - 1 : end_line]]
+    if not lines:
+        return ""
+    lines[-1] = lines[-1][:end_column]
+    lines[0] = lines[0][column:]
+    text = " ".join(part.decode(errors="replace").strip() for part in lines)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _settrace(recorder):
+    start, line, returned, yielded = recorder.start, recorder.line, recorder.returned, recorder.yielded
+    suspended, operations, thread = recorder.suspended, {}, threading.get_ident()
+
+    def follow(frame, event, argument):
+        if event == "line":
+            line(frame.f_code, frame.f_lineno)
+        elif event == "return":
+            code = frame.f_code
+            operation = _operation(operations, code, frame.f_lasti)
+            if operation == RETURN:
+                returned(code, 0, argument)
+            elif operation == YIELD:
+                yielded(code, 0, argument)
+            else:
+                recorder.unwound()
+        elif event == "exception":
+            _, error, traceback = argument
+            operation = _operation(operations, frame.f_code, frame.f_lasti)
+            if not (operation == LOOP and isinstance(error, StopIteration)):
+                where = failing_expression(traceback, frame, recorder.source)
+                recorder.raising(error, where, operation == RAISE)
+        return follow
+
+    def enter(frame, event, _):
+        if frame.f_code.co_filename != PROGRAM or not followed(frame.f_code, recorder):
+            return None
+        if frame in suspended:
+            recorder.resume(frame)
+        else:
+            start(frame)
+        return follow
+
+    return _Switch(lambda: sys.settrace(enter), lambda: sys.settrace(None))
+
+
+def _operation(known, code, offset):
+    key = id(code)  # code objects are slow to hash
+    if key not in known:
+        known[key] = code.co_code
+    return known[key][offset]
+
+
+class _Switch:
+    """A context manager of two functions; a generator would put a frame of its own on the stack."""
+
+    def __init__(self, on, off):
+        self.on, self.off = on, off
+
+    def __enter__(self):
+        self.on()
+
+    def __exit__(self, *_):
+        self.off()
+
+
+def _monitoring(recorder, code):
+    monitoring, events = sys.monitoring, sys.monitoring.events
+    tool = next(number for number in (2, 4, 3, 5, 1, 0) if monitoring.get_tool(number) is None)
+    get_frame = sys._getframe
+
+    def current(error_code):
+        return recorder.at is not None and error_code.co_filename == PROGRAM and get_frame(2) is recorder.at.frame
+
+    def raised(code, offset, error):
+        if current(code):
+            frame = recorder.at.frame
+            where = failing_expression(error.__traceback__, frame, recorder.source)
+            recorder.raising(error, where, code.co_code[offset] == RAISE)
+
+    def unwound(code, offset, error):
+        if current(code):
+            recorder.unwound()
+
+    def resumed(code, offset, *_):
+        if code.co_filename == PROGRAM and followed(code, recorder):
+            recorder.resume(get_frame(1))
+
+    local = {
+        events.PY_START: lambda code, offset: recorder.start(get_frame(1)),
+        events.PY_RESUME: resumed,
+        events.LINE: recorder.line,
+        events.PY_RETURN: recorder.returned,
+        events.PY_YIELD: recorder.yielded,
+    }
+    everywhere = {events.RAISE: raised, events.PY_UNWIND: unwound, events.PY_THROW: resumed}
+    codes = [found for found in _codes(code) if followed(found, recorder)]
+
+    def on():
+        monitoring.use_tool_id(tool, "nextkit")
+        for event, callback in {**local, **everywhere}.items():
+            monitoring.register_callback(tool, event, callback)
+        for found in codes:
+            monitoring.set_local_events(tool, found, sum(local))
+        monitoring.set_events(tool, sum(everywhere))
+
+    def off():
+        monitoring.set_events(tool, 0)
+        for found in codes:
+            monitoring.set_local_events(tool, found, 0)
+        for event in (*local, *everywhere):
+            monitoring.register_callback(tool, event, None)
+        monitoring.free_tool_id(tool)
+
+    return _Switch(on, off)
+
+
+def _codes(code):
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)

@@ -1,0 +1,263 @@
+"""The plan: what each line of a program can change, read off its syntax before it runs.
+
+Looking at every variable after every line is what makes tracing slow. Most lines bind a name or two and can change
+nothing in place; the plan says which names those are, and which lines are "wild": they may change any container or
+object that is in sight (a call of unknown code, an assignment to an element). Where in doubt, a line is wild: that
+costs time, never truth.
+"""
+
+import ast
+import builtins
+
+PURE_CALLS = frozenset(
+    """abs all any ascii bin bool bytes chr complex dict divmod enumerate float format frozenset hash hex int isinstance
+    issubclass len list max min oct ord pow range repr reversed round set slice sorted str sum tuple type zip""".split()  # noqa: SIM905
+)
+PURE_METHODS = frozenset(
+    """bit_length capitalize casefold count decode difference encode endswith find format get index intersection
+    isalnum isalpha isdecimal isdigit isdisjoint islower isnumeric isspace issubset issuperset istitle isupper items
+    join keys ljust lower lstrip most_common partition replace rfind rindex rjust rpartition rsplit rstrip split
+    splitlines startswith strip swapcase symmetric_difference title translate union upper values zfill""".split()  # noqa: SIM905
+)
+PURE_MODULES = frozenset({"math", "cmath", "re", "string", "operator", "fractions", "decimal", "datetime", "sys"})
+LAZY = frozenset({"map", "filter", "iter", "reduce", "eval", "exec", "globals", "locals", "vars", "setattr", "getattr"})
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+OPERATIONS = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Subscript, ast.JoinedStr, ast.Starred)
+
+
+class Line:
+    """What a physical line of the program can do.
+
+    start: the first line of the statement it belongs to. names: variables that it may bind. wild: whether it may
+    change things in place. targets: where these are only elements of lists, each as (root variable, codes of the
+    indexes), so that a long list need not be searched; else None. several: whether the statement has several lines.
+    """
+
+    __slots__ = ("busy", "names", "several", "start", "targets", "wild")
+
+    def __init__(self, start):
+        self.start, self.names, self.wild, self.targets, self.several = start, (), False, None, False
+        self.busy = False  # whether there is anything to look at after it
+
+
+class Plan:
+    """The lines of a program, by number; and of the whole: where each `def` stands, global data, lambdas with a name.
+
+    top_level: whether code outside functions does more than define. threaded: whether it may run threads.
+    """
+
+    def __init__(self, tree, length):
+        self.lines = [Line(number) for number in range(length + 2)]
+        self.starts_of_functions, self.lambdas = {}, set()
+        self.data = tuple(_module_data(tree))
+        self.top_level = any(_does_something(statement) for statement in tree.body)
+        self.threaded = bool({"threading", "concurrent", "asyncio", "_thread"} & _imported(tree))
+        knowledge = _Knowledge(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+                self._add(node, knowledge)
+        for line in self.lines:
+            line.busy = bool(line.names or line.wild)
+
+    def _add(self, node, knowledge):
+        header = list(_header(node))
+        spans = [child for child in (node, *header) if hasattr(child, "lineno")]
+        if isinstance(node, SCOPES):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            self.starts_of_functions[first] = node.lineno
+            last = max(child.end_lineno for child in spans if child is not node) if len(spans) > 1 else node.lineno
+            last = max(last, node.lineno)
+        elif any(hasattr(node, block) for block in BLOCKS):
+            first, last = min(c.lineno for c in spans), max([c.end_lineno for c in spans if c is not node], default=0)
+        else:
+            first, last = node.lineno, node.end_lineno
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+                self.lambdas.add(node.value.lineno)
+        targets = knowledge.targets(node, header)
+        wild = targets is None and knowledge.wild(node, header)
+        for number in range(first, max(first, last) + 1):
+            line = self.lines[number]
+            line.start = min(line.start, self.lines[first].start)
+            line.names = tuple(dict.fromkeys([*line.names, *_bound(node, header)]))
+            line.several |= last > first
+            line.targets = None if wild or line.wild and line.targets is None else [*(line.targets or ()), *(targets or ())]
+            line.wild |= wild or bool(targets)
+
+
+def make_plan(program):
+    """The Plan of a program (source text). Raises SyntaxError if it is not Python."""
+    tree = ast.parse(program)
+    return Plan(tree, program.count("\n") + 1)
+
+
+class _Knowledge:
+    """What must be known of the whole program before one of its lines can be called tame."""
+
+    def __init__(self, tree):
+        nodes = list(ast.walk(tree))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        self.defined = _defined(nodes)
+        self.modules = _imported(tree) & PURE_MODULES
+        # Where the program has classes, any operator may run code of its own; where something is lazy, any loop may.
+        self.tame = not any(isinstance(node, ast.ClassDef) for node in nodes)
+        taken_at_once = {id(a) for node in nodes if isinstance(node, ast.Call) for a in node.args}
+        self.lazy = (
+            bool(LAZY & names)
+            or any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in nodes)
+            or any(isinstance(node, ast.GeneratorExp) and id(node) not in taken_at_once for node in nodes)
+            or bool(_imported(tree) - PURE_MODULES - {"collections", "heapq", "bisect", "random", "copy", "typing"})
+        )
+
+    def wild(self, node, header):
+        if isinstance(node, ast.With | ast.AsyncWith | ast.AsyncFor | ast.Delete | ast.Import | ast.ImportFrom):
+            return True
+        if isinstance(node, ast.For) and (self.lazy or not self.tame):
+            return True
+        inner = [child for part in header for child in ast.walk(part)]
+        if isinstance(node, ast.AugAssign) and not isinstance(node.target, ast.Name):
+            return True
+        return any(self._wild(child) for child in inner)
+
+    def _wild(self, node):
+        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            return True
+        if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
+            return True
+        if isinstance(node, ast.Call):
+            return not self._pure(node)
+        if isinstance(node, ast.comprehension) and self.lazy:
+            return True
+        return not self.tame and isinstance(node, OPERATIONS)
+
+    def _pure(self, call):
+        """Whether calling this surely changes nothing in place."""
+        if not self.tame or self.lazy or any(_is_function(k.value, self.defined) for k in call.keywords):
+            return False
+        function = call.func
+        if isinstance(function, ast.Name):
+            return function.id in PURE_CALLS and function.id not in self.defined
+        if not isinstance(function, ast.Attribute):
+            return False
+        root = function.value
+        return function.attr in PURE_METHODS or (
+            isinstance(root, ast.Name) and root.id in self.modules and root.id not in self.defined
+        )
+
+    def targets(self, node, header):
+        """[(root, index codes)] if all that the statement changes in place are elements of lists, else None."""
+        if not self.tame or self.lazy:
+            return None
+        if isinstance(node, ast.Expr):
+            return self._appended(node.value)
+        if not isinstance(node, ast.Assign | ast.AugAssign):
+            return None
+        written = node.targets if isinstance(node, ast.Assign) else [node.target]
+        written = [item for target in written for item in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        if any(self._wild(child) for child in ast.walk(node.value)) or _bound(node, header):
+            return None
+        found = [self._target(item) for item in written]
+        return None if not found or None in found else found
+
+    def _target(self, node):
+        indexes = []
+        while isinstance(node, ast.Subscript):
+            if isinstance(node.slice, ast.Slice) or any(self._wild(child) for child in ast.walk(node.slice)):
+                return None
+            indexes.insert(0, compile(ast.Expression(node.slice), "<index>", "eval"))
+            node = node.value
+        return (node.id, tuple(indexes)) if isinstance(node, ast.Name) and indexes else None
+
+    def _appended(self, node):
+        """`root[i].append(x)` changes the end of a list: its index is -1."""
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append"):
+            return None
+        if any(self._wild(child) for argument in node.args for child in ast.walk(argument)):
+            return None
+        end = compile("-1", "<index>", "eval")
+        if isinstance(node.func.value, ast.Name):
+            return [(node.func.value.id, (end,))]
+        inner = self._target(node.func.value)
+        return inner and [(inner[0], (*inner[1], end))]
+
+
+def _header(node):
+    """The parts of a statement that run on its own lines: all of a simple one, what stands before a block's colon."""
+    if isinstance(node, SCOPES):
+        arguments = [*node.args.defaults, *filter(None, node.args.kw_defaults)] if hasattr(node, "args") else node.bases
+        return [*node.decorator_list, *arguments]
+    return [
+        child
+        for name, value in ast.iter_fields(node)
+        if name not in BLOCKS
+        for child in (value if isinstance(value, list) else [value])
+        if isinstance(child, ast.AST)
+    ]
+
+
+def _bound(node, header):
+    """Names that a statement may bind in the scope where it stands."""
+    found = [name for part in header for name in _bound_in(part)]
+    if isinstance(node, SCOPES) or (isinstance(node, ast.ExceptHandler) and node.name):
+        found.append(node.name)
+    for part in header:
+        if isinstance(part, ast.alias):
+            found.append((part.asname or part.name).split(".")[0])
+    return list(dict.fromkeys(found))
+
+
+def _bound_in(node, inside=False):
+    """inside: of a comprehension, whose own targets stay in it."""
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, ast.NamedExpr):
+        yield node.target.id
+    elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not inside:
+        yield node.id
+    elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+        yield node.name
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        yield node.rest
+    for child in ast.iter_child_nodes(node):
+        yield from _bound_in(child, inside or isinstance(node, COMPREHENSIONS))
+
+
+def _module_data(tree):
+    """Names of variables of the module that may hold data."""
+    for statement in tree.body:
+        if not isinstance(statement, (*SCOPES, ast.Import, ast.ImportFrom)):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    yield node.id
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield from node.names
+
+
+def _does_something(statement):
+    if isinstance(statement, (*SCOPES, ast.Import, ast.ImportFrom, ast.Pass)):
+        return False
+    named = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
+    return not named and not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+
+
+def _imported(tree):
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in named}
+
+
+def _defined(nodes):
+    found = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    found |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    found |= {node.name for node in nodes if isinstance(node, SCOPES)}
+    return found | {alias.asname for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+
+
+def _is_function(node, defined):
+    """Whether an argument may be a function of the program (a lambda is looked into where it stands)."""
+    if isinstance(node, ast.Constant | ast.Lambda):
+        return False
+    return not (isinstance(node, ast.Name) and hasattr(builtins, node.id) and node.id not in defined)

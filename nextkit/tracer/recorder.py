@@ -1,0 +1,435 @@
+"""The recorder: turns the events of a running program into steps.
+
+Its methods are the events of `sys.monitoring`; `nextkit.tracer.events` calls them, there or from `sys.settrace`. A
+step is finished when the next event of its frame arrives: only then can it be seen what the line changed. What was
+seen is kept as it is and written down at the end, because most of it is never shown.
+"""
+
+import collections
+import time
+
+from nextkit.tracer.plan import Line
+from nextkit.tracer.values import (
+    ATOMS,
+    CODE,
+    LONG_INT,
+    SMALL,
+    Shot,
+    Text,
+    contains,
+    describe_exception,
+    differences,
+    freeze,
+    literal,
+    render,
+    same,
+)
+
+PROGRAM = "<program>"
+MISSING = object()
+NOTHING = Text("")
+QUIET = Line(0)
+TAIL = 40  # the last steps of a run are kept, however long it is
+BIG_INT = 1 << 200_000
+BIG = 10_000_000  # elements
+SCANNED = 10_000_000  # elements of long containers that are looked through in one run
+OPTIMIZED, ASYNC = 1, 0x80 | 0x200  # flags of code objects
+GENERATOR = 0x20
+INDEX, LINE, FUNCTION, DEPTH, CHANGES, EVENT, VALUE, WHERE, OUTPUT = range(9)
+
+
+class Stop(BaseException):
+    """Ends a program that reached a limit; not an Exception, so that `except Exception` lets it pass."""
+
+
+class Frame:
+    """A running function: its variables as last seen, those of them that can change in place, its current step."""
+
+    __slots__ = ("caller", "cells", "data", "depth", "frame", "function", "is_function", "known", "line", "step", "watched")
+
+
+class Recorder:
+    """What has been seen so far. plan: of the program. Limits as in `run_traced`. output: where it prints.
+
+    tell: called with each step as it ends, already written down, for a program that may never come back.
+    """
+
+    def __init__(self, plan, *, max_steps, keep, timeout, max_value, max_bytes, max_depth, output, tell=None):
+        self.plan, self.lines, self.last_line = plan, plan.lines, len(plan.lines) - 1
+        self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, keep, max_value, max_bytes
+        self.max_depth, self.output, self.tell = max_depth, output, tell
+        self.deadline = time.monotonic() + timeout
+        self.steps, self.late, self.tail = [], {}, collections.deque(maxlen=TAIL)
+        self.truncated, self.suspended, self.shared = [], {}, None
+        self.at, self.count, self.pause, self.printed, self.scanned, self.raised = None, 0, 0, 0, 0, None
+        self.source, self._known_starts = "", {}
+
+    # The events: a function begins, goes on, reaches a line, yields, returns, raises, is left by an exception.
+
+    def start(self, frame):
+        """A frame of the program begins to run."""
+        code, caller = frame.f_code, self.at
+        at = Frame()
+        at.frame, at.caller, at.known, at.watched, at.data = frame, caller, {}, {}, ()
+        at.function, at.is_function = code.co_name, code.co_flags & OPTIMIZED
+        at.depth = caller.depth + 1 if caller is not None else 1
+        at.line, at.step, at.cells = QUIET, None, code.co_cellvars
+        if at.depth >= self.max_depth:
+            self._too_deep(at.depth)
+        if self.plan.data:
+            at.data = tuple(name for name in self.plan.data if name in code.co_names)
+            self._share(frame)
+        self.at = at
+        if at.is_function:
+            first = code.co_firstlineno
+            self._begin(at, self.plan.starts_of_functions.get(first, first), "call")
+            self._parameters(at, frame, code)
+
+    def resume(self, frame):
+        """A generator or coroutine goes on where it stopped."""
+        at = self.suspended.pop(frame, None)
+        if at is None:
+            return self.start(frame)
+        at.caller = self.at
+        at.depth = self.at.depth + 1 if self.at is not None else 1
+        self.at = at
+        return self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start, "line")
+
+    def line(self, code, number):
+        """A line is about to run, so the one before it in this frame has ended."""
+        at = self.at
+        line = self.lines[number]
+        if line.several and line.start == at.line.start and not self._begins_statement(at, code, line):
+            return
+        if at.line.busy:
+            self.look(at)
+        at.line = line
+        index = self.count
+        if index >= self.pause:
+            self._check(index)
+        self.count = index + 1
+        at.step = step = [index, line.start, at.function, at.depth, None, "line", NOTHING, "", ""]
+        if index < self.keep:
+            self.steps.append(step)
+        else:
+            self.tail.append(step)
+
+    def returned(self, code, offset, value):
+        """The current frame returns."""
+        at = self.at
+        if at.line.busy:
+            self.look(at)
+        if at.is_function and not code.co_flags & ASYNC:
+            self._end(at, "return", value)
+        self.at = at.caller
+
+    def yielded(self, code, offset, value):
+        """The current frame hands a value out and rests."""
+        at = self.at
+        if at.line.busy:
+            self.look(at)
+        if code.co_flags & GENERATOR:
+            self._end(at, "yield", value)
+        self.suspended[at.frame] = at
+        self.at = at.caller
+
+    def raising(self, error, where, explicit):
+        """An exception passes the current line; it is written where it was raised, not in every frame it passes.
+
+        where: the source of the failing expression. explicit: whether this line is a `raise`.
+        """
+        at = self.at
+        if at.line.busy:
+            self.look(at)
+        if (error is not self.raised or explicit) and at.step is not None:
+            self.raised = error
+            at.step[EVENT:OUTPUT] = "exception", Text(describe_exception(error, self.max_value)), where
+            self._keep_late(at.step)
+
+    def unwound(self):
+        """An exception leaves the current frame."""
+        at = self.at
+        if at.line.busy:
+            self.look(at)
+        self.at = at.caller
+
+    # Looking: what the line that has just ended changed.
+
+    def look(self, at):
+        """Write what the frame's last line changed into its step."""
+        line, changes = at.line, []
+        if line.names:
+            self._bindings(at, line, changes)
+        if line.wild:
+            if at.watched:
+                self._mutations(at, line, changes)
+            if at.cells or at.data:
+                self._elsewhere(at, changes)
+            if self.output.tell() != self.printed:
+                self._print(at.step)
+        if changes and at.step is not None:
+            at.step[CHANGES] = changes if at.step[CHANGES] is None else at.step[CHANGES] + changes
+            self._keep_late(at.step)
+
+    def _bindings(self, at, line, changes):
+        known, seen = at.known, at.frame.f_locals
+        for name in line.names:
+            value = seen.get(name, MISSING)
+            before = known.get(name, MISSING)
+            if value is before:
+                if name in at.watched and not same(value, at.watched[name]):  # `a += [1]` binds the list it changed
+                    self._mutations(at, QUIET, changes)
+            elif value is MISSING:
+                del known[name]
+                at.watched.pop(name, None)
+            else:
+                self._bind(at, name, value, before, changes)
+
+    def _bind(self, at, name, value, before, changes):
+        at.known[name] = value
+        kind = type(value)
+        if kind in ATOMS:
+            if at.watched:
+                at.watched.pop(name, None)
+            if kind is type(before) and kind is not float and value == before:
+                return
+            if kind is int:
+                if not -LONG_INT < value < LONG_INT:
+                    value = self._bounded(value, abs(value) > BIG_INT)
+            elif kind is str and len(value) > self.max_value:
+                value = self._bounded(value, len(value) > BIG)
+            changes.append((name, None, value))
+        elif kind not in CODE and not (kind is type(before) is type):
+            self._watch(at, name, value, None, changes)
+
+    def _watch(self, at, name, value, before, changes):
+        frozen = freeze(value)
+        at.watched[name] = frozen
+        changes.append((name, None, self._storable(frozen)))
+        if type(frozen) is Shot and frozen.size > BIG:
+            self.stop("values")
+
+    def _bounded(self, value, too_big):
+        """A long number or text, cut at once: a thousand of them would fill the memory."""
+        if too_big:
+            self.stop("values")
+        return Text(literal(value, self.max_value))
+
+    def _storable(self, frozen):
+        """A frozen value that can wait: objects of the program's own are not kept alive, nor are long lists."""
+        if type(frozen) is Shot and (frozen.own or frozen.size > SMALL):
+            return Text(render(frozen, self.max_value))
+        return frozen
+
+    def _mutations(self, at, line, changes):
+        for name, shot in list(at.watched.items()):
+            value = at.known[name]
+            if type(shot) is Shot and shot.size > SMALL:
+                if line.targets is not None:
+                    self._targets(at, name, value, shot, line.targets, changes)
+                    continue
+                if not self._may_scan(shot):
+                    continue
+            if not same(value, shot):
+                self._mutated(at, name, value, shot, changes)
+
+    def _mutated(self, at, name, value, shot, changes):
+        new = at.watched[name] = freeze(value)
+        if type(new) is Shot and (new.own or new.size > SMALL):
+            found = differences(name, shot, new)
+            changes += [(path, None, Text(render(now, self.max_value))) for path, now in found]
+            if new.size > BIG:
+                self.stop("values")
+        else:
+            changes.append((name, shot, new))
+
+    def _may_scan(self, shot):
+        self.scanned += shot.size
+        if self.scanned > SCANNED and "values" not in self.truncated:
+            self.truncated.append("values")
+        return self.scanned <= SCANNED
+
+    def _targets(self, at, name, value, shot, targets, changes):
+        """Look at those elements of a long list that the line names, or that it may change through another name."""
+        for root, codes in targets:
+            found = _element(at, at.known.get(root, MISSING), codes)
+            if root == name and found is not None:
+                self._element_changed(name, shot, found, changes)
+            elif found is None or found[0] is value or contains(shot, found[0]):
+                if self._may_scan(shot) and not same(value, shot):
+                    self._mutated(at, name, value, shot, changes)
+                return
+
+    def _element_changed(self, name, shot, found, changes):
+        holder, indexes = found
+        for index in indexes[:-1]:
+            shot = shot.parts[index] if shot.parts and type(shot.parts.get(index)) is Shot else None
+            if shot is None:
+                return
+        place, path = indexes[-1], name + "".join(f"[{index}]" for index in indexes)
+        if place < len(shot.items) == len(holder) and shot.items[place] is holder[place]:
+            return
+        shot.items[place : place + 1] = [holder[place]]
+        if type(holder[place]) not in ATOMS:
+            shot.parts = shot.parts or {}
+            shot.parts[place] = freeze(holder[place])
+        elif shot.parts:
+            shot.parts.pop(place, None)
+        changes.append((path, None, Text(literal(holder[place], self.max_value))))
+
+    def _elsewhere(self, at, changes):
+        """Variables that live outside the frame's own: in cells that inner functions bind, and in the module."""
+        seen = at.frame.f_locals if at.cells else {}
+        for name in at.cells:
+            value, before = seen.get(name, MISSING), at.known.get(name, MISSING)
+            if value is not before and value is not MISSING:
+                self._bind(at, name, value, before, changes)
+        module = self.shared
+        for name in at.data:
+            value, before = module.frame.f_globals.get(name, MISSING), module.known.get(name, MISSING)
+            if value is not before and value is not MISSING:
+                self._bind(module, name, value, before, changes)
+            elif name in module.watched and not same(value, module.watched[name]):
+                self._mutated(module, name, value, module.watched[name], changes)
+
+    def _share(self, frame):
+        """What the module's variables hold when the first function that uses them begins."""
+        if self.shared is None:
+            self.shared = module = Frame()
+            module.frame, module.known, module.watched = frame, {}, {}
+            for name in self.plan.data:
+                if name in frame.f_globals:
+                    self._bind(module, name, frame.f_globals[name], MISSING, [])
+
+    def _parameters(self, at, frame, code):
+        """The arguments are the changes of the step that enters a function; names from outside are known only."""
+        seen, changes = frame.f_locals, []
+        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+        for name in code.co_varnames[:count]:
+            self._bind(at, name, seen[name], MISSING, changes)
+        for name in code.co_freevars:
+            if name in seen:
+                self._bind(at, name, seen[name], MISSING, [])
+        if changes:
+            at.step[CHANGES] = changes
+            self._keep_late(at.step)
+
+    def _print(self, step):
+        end = self.output.tell()
+        self.output.seek(self.printed)
+        if step is not None:
+            step[OUTPUT] += self.output.read(self.max_value + 1)
+            self._keep_late(step)
+        self.output.seek(end)
+        self.printed = end
+
+    # Steps: beginning and ending them, and the limits.
+
+    def _begin(self, at, number, event):
+        index = self.count
+        if index >= self.pause:
+            self._check(index)
+        self.count = index + 1
+        at.step = step = [index, number, at.function, at.depth, None, event, NOTHING, "", ""]
+        (self.steps if index < self.keep else self.tail).append(step)
+
+    def _end(self, at, event, value):
+        if at.step is None or at.step[EVENT] in ("exception", "yield"):
+            self._begin(at, at.step[LINE] if at.step else at.frame.f_lineno, "line")
+        kind = type(value)
+        if kind not in ATOMS:
+            value = self._storable(freeze(value))
+        elif (kind is str and len(value) > self.max_value) or (kind is int and not -LONG_INT < value < LONG_INT):
+            value = Text(literal(value, self.max_value))
+        at.step[EVENT], at.step[VALUE] = event, value
+        if at.step[INDEX] >= self.keep:
+            self._keep_late(at.step)
+
+    def _keep_late(self, step):
+        """Past the steps that are kept, each line keeps its last one that has something to say."""
+        if step[INDEX] >= self.keep:
+            self.late[step[LINE], step[FUNCTION]] = step
+
+    def _begins_statement(self, at, code, line):
+        """Whether the line event is the beginning of a statement over several lines, not its second or third line."""
+        return at.frame.f_lasti in self._starts(code, line.start)
+
+    def _starts(self, code, start):
+        key = id(code), start  # code objects are slow to hash
+        if key not in self._known_starts:
+            offsets, before = set(), None
+            for place, (number, *_) in enumerate(code.co_positions()):
+                now = self.lines[min(number, self.last_line)].start if number else before
+                if now == start and before != start:
+                    offsets.add(2 * place)
+                before = now
+            self._known_starts[key] = offsets
+        return self._known_starts[key]
+
+    def _check(self, index):
+        """The limits, seen to every 64 steps; and each finished step is told where someone listens."""
+        if index >= self.max_steps:
+            self.stop("steps")
+        if time.monotonic() > self.deadline:
+            self.stop("seconds")
+        self.pause = min(index + 64, self.max_steps)
+        if self.tell is not None:
+            self.pause = index + 1
+            self.tell(self.written(self.steps[-2:]))
+
+    def stop(self, limit):
+        """End the program, which reached a limit; at every line again, should it catch this."""
+        if limit not in self.truncated:
+            self.truncated.append(limit)
+        raise Stop
+
+    def _too_deep(self, depth):
+        """The recorder needs some of the stack that Python allows; ends a recursion where Python would soon do so."""
+        raise RecursionError("maximum recursion depth exceeded")
+
+    def finish(self):
+        """All kept steps in order, written down: lists [index, line, function, depth, changes, event, ...]."""
+        while self.at is not None:  # a program that was stopped: its frames have not ended
+            if self.at.line.busy and self.at.step is not None:
+                self.look(self.at)
+            self.at = self.at.caller
+        late = {step[INDEX]: step for step in (*self.late.values(), *self.tail)}
+        if self.count > len(self.steps) + len(late):
+            self.truncated.append("middle")
+        return self.written([*self.steps, *(late[index] for index in sorted(late))])
+
+    def written(self, steps):
+        """Steps with their values as literals, each as long as the cap on bytes allows to all of them."""
+        limit = self.max_value
+        if len(steps) * limit > self.max_bytes:
+            limit = max(24, self.max_bytes // len(steps))
+            self.truncated += [] if "bytes" in self.truncated else ["bytes"]
+        return [_written(step, limit) for step in steps]
+
+
+def _written(step, limit):
+    index, line, function, depth, changes, event, value, where, output = step
+    written = []
+    for name, old, new in changes or ():
+        if old is None or type(new) is not Shot:
+            written.append((name, render(new, limit)))
+        else:
+            written += [(path, render(now, limit)) for path, now in differences(name, old, new)]
+    value = render(value, limit) if event != "line" and event != "call" else ""
+    return [index, line, function, depth, tuple(written), event, value, where, output[:limit]]
+
+
+def _element(at, value, codes):
+    """(list, indexes) that a target names, its indexes evaluated on plain numbers; None if it is no list of lists."""
+    seen, indexes = at.frame.f_locals, []
+    for place, code in enumerate(codes):
+        try:
+            index = eval(code, at.frame.f_globals, seen)
+        except Exception:
+            return None
+        if type(value) is not list or type(index) is not int or not -len(value) <= index < len(value):
+            return None
+        indexes.append(index % len(value))
+        holder = value
+        value = value[index] if place + 1 < len(codes) else value
+    return holder, tuple(indexes)
