@@ -8,6 +8,7 @@ the program's own (`__eq__`, `__repr__`, properties) is called to find that out.
 import ast
 import io
 import sys
+import warnings
 
 from nextkit.tracer.events import recording
 from nextkit.tracer.plan import make_plan
@@ -58,8 +59,10 @@ class Traced:
     def __init__(self, program, test, setup):
         self.program, self.setup, self.plan, self.code, self.test, self.problem = program, setup, None, None, None, None
         try:
-            self.plan = make_plan(program)
-            self.code = compile(program, PROGRAM, "exec", dont_inherit=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # an invalid escape in a string is the program's own affair
+                self.code = compile(program, PROGRAM, "exec", dont_inherit=True)
+                self.plan = make_plan(program, self.code)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.problem = error
         self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
@@ -97,7 +100,7 @@ class Traced:
 
     def _run(self, recorder, namespace, assertions):
         exec(compile(self.setup, "<setup>", "exec", dont_inherit=True), namespace)
-        switch = recording(recorder, self.code)
+        switch = recording(recorder)
         if self.plan.top_level:
             with switch:
                 exec(self.code, namespace)
@@ -109,7 +112,19 @@ class Traced:
 
 
 class _Output(io.StringIO):
-    """Where the program prints; it may close this without harm."""
+    """Where the program prints; it may close this without harm. fresh: whether there is text not taken yet."""
+
+    fresh, _end = False, 0
+
+    def write(self, text):
+        self.fresh = True
+        return super().write(text)
+
+    def taken(self):
+        """What was printed since the last time."""
+        start, self._end, self.fresh = self._end, self.tell(), False
+        self.seek(start)
+        return self.read()
 
     def close(self):
         pass
@@ -124,20 +139,18 @@ def _failure(error, assertions, limit):
 
 
 class _Assertions:
-    """Called in place of each assert statement of a test: knows both sides of the one that failed."""
+    """Called where an assertion of the test has failed, with both of its sides."""
 
-    NAME = "__nextkit_assert__"
+    NAME = "__nextkit_failed__"
 
     def __init__(self, limit):
         self.limit, self.error, self.got, self.expected, self.line = limit, None, "", "", 0
 
-    def __call__(self, line, holds, got, expected="True", message=None):
-        """holds: whether the assertion does. got, expected: its two sides; expected is source where there is no value."""
-        if holds:
-            return
+    def __call__(self, line, got, expected, message=None):
+        """expected: a tuple that holds the value, or source where there is none. message: of the assert statement."""
         self.line, self.got = line, literal(got, self.limit)
         self.expected = expected if type(expected) is str else literal(expected[0], self.limit)
-        self.error = AssertionError() if message is None else AssertionError(message())
+        self.error = AssertionError(*([] if message is None else [message]))
         raise self.error
 
 
@@ -148,31 +161,23 @@ def _watch_assertions(test):
 class _Watched(ast.NodeTransformer):
     """Rewrites `assert left == right` so that both sides are evaluated once, in order, and known when it fails."""
 
+    LEFT, RIGHT = "__nextkit_left__", "__nextkit_right__"
+
     def visit_Assert(self, node):
-        line, message = ast.Constant(node.lineno), []
-        if node.msg is not None:
-            message = [ast.keyword("message", ast.Lambda(ast.arguments([], [], None, [], [], None, []), node.msg))]
-        if isinstance(node.test, ast.Compare) and len(node.test.ops) == 1:
-            call = self._compared(node.test, line, message)
-        elif isinstance(node.test, ast.UnaryOp) and isinstance(node.test.op, ast.Not):
-            call = self._single(node.test.operand, line, ast.Not(), "False", message)
-        else:
-            call = self._single(node.test, line, None, "True", message)
-        return ast.copy_location(ast.Expr(call), node)
-
-    def _compared(self, test, line, message):
-        left, right = ast.Name("__nextkit_left__", ast.Load()), ast.Name("__nextkit_right__", ast.Load())
-        first = ast.NamedExpr(ast.Name(left.id, ast.Store()), test.left)
-        second = ast.NamedExpr(ast.Name(right.id, ast.Store()), test.comparators[0])
-        holds = ast.Compare(first, test.ops, [second])
-        operator = COMPARISONS[type(test.ops[0])]
-        expected = ast.Tuple([right], ast.Load())
-        if operator != "==":
+        test, negated = node.test, False
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            left, right = self._named(self.LEFT, test.left), self._named(self.RIGHT, test.comparators[0])
+            holds, operator = ast.Compare(left, test.ops, [right]), COMPARISONS[type(test.ops[0])]
             expected = ast.Constant(f"{operator} {ast.unparse(test.comparators[0])}")
-        return ast.Call(ast.Name(_Assertions.NAME, ast.Load()), [line, holds, left, expected], message)
+            if operator == "==":
+                expected = ast.Tuple([ast.Name(self.RIGHT, ast.Load())], ast.Load())
+        else:
+            negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+            holds, expected = self._named(self.LEFT, test.operand if negated else test), ast.Constant(str(not negated))
+        known = [ast.Constant(node.lineno), ast.Name(self.LEFT, ast.Load()), expected, *([node.msg] if node.msg else [])]
+        failed = ast.Expr(ast.Call(ast.Name(_Assertions.NAME, ast.Load()), known, []))
+        return ast.copy_location(ast.If(holds if negated else ast.UnaryOp(ast.Not(), holds), [failed], []), node)
 
-    def _single(self, value, line, operator, expected, message):
-        got = ast.Name("__nextkit_left__", ast.Load())
-        holds = ast.NamedExpr(ast.Name(got.id, ast.Store()), value)
-        holds = ast.UnaryOp(operator, holds) if operator else holds
-        return ast.Call(ast.Name(_Assertions.NAME, ast.Load()), [line, holds, got, ast.Constant(expected)], message)
+    @staticmethod
+    def _named(name, value):
+        return ast.NamedExpr(ast.Name(name, ast.Store()), value)

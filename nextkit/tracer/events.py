@@ -4,21 +4,18 @@ Python 3.12 and later have `sys.monitoring`: events are switched on for the prog
 run at full speed. Before, `sys.settrace` tells of every call anywhere; its events are translated.
 """
 
-import contextlib
 import dis
 import sys
-import threading
-import types
 
 from nextkit.tracer.recorder import PROGRAM
 
 RETURN, YIELD, RAISE, LOOP = (dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "FOR_ITER"))
 
 
-def recording(recorder, code):
-    """A context manager: while it is open, the recorder hears what the program (its code object) does."""
+def recording(recorder):
+    """A context manager: while it is open, the recorder hears what the program does."""
     if hasattr(sys, "monitoring"):
-        return _monitoring(recorder, code)
+        return _monitoring(recorder)
     return _settrace(recorder)
 
 
@@ -58,7 +55,7 @@ def source_of(positions, source):
 
 def _settrace(recorder):
     start, line, returned, yielded = recorder.start, recorder.line, recorder.returned, recorder.yielded
-    suspended, operations, thread = recorder.suspended, {}, threading.get_ident()
+    suspended, operations = recorder.suspended, {}
 
     def follow(frame, event, argument):
         if event == "line":
@@ -86,7 +83,7 @@ def _settrace(recorder):
         if frame in suspended:
             recorder.resume(frame)
         else:
-            start(frame)
+            start(frame.f_code, 0)
         return follow
 
     return _Switch(lambda: sys.settrace(enter), lambda: sys.settrace(None))
@@ -112,7 +109,7 @@ class _Switch:
         self.off()
 
 
-def _monitoring(recorder, code):
+def _monitoring(recorder):
     monitoring, events = sys.monitoring, sys.monitoring.events
     tool = next(number for number in (2, 4, 3, 5, 1, 0) if monitoring.get_tool(number) is None)
     get_frame = sys._getframe
@@ -131,18 +128,18 @@ def _monitoring(recorder, code):
             recorder.unwound()
 
     def resumed(code, offset, *_):
-        if code.co_filename == PROGRAM and followed(code, recorder):
+        if code.co_filename == PROGRAM and get_frame(1) in recorder.suspended:
             recorder.resume(get_frame(1))
 
     local = {
-        events.PY_START: lambda code, offset: recorder.start(get_frame(1)),
+        events.PY_START: recorder.start,
         events.PY_RESUME: resumed,
         events.LINE: recorder.line,
         events.PY_RETURN: recorder.returned,
         events.PY_YIELD: recorder.yielded,
     }
     everywhere = {events.RAISE: raised, events.PY_UNWIND: unwound, events.PY_THROW: resumed}
-    codes = [found for found in _codes(code) if followed(found, recorder)]
+    codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
 
     def on():
         monitoring.use_tool_id(tool, "nextkit")
@@ -161,10 +158,3 @@ def _monitoring(recorder, code):
         monitoring.free_tool_id(tool)
 
     return _Switch(on, off)
-
-
-def _codes(code):
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)

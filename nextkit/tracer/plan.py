@@ -8,6 +8,8 @@ costs time, never truth.
 
 import ast
 import builtins
+import inspect
+import types
 
 PURE_CALLS = frozenset(
     """abs all any ascii bin bool bytes chr complex dict divmod enumerate float format frozenset hash hex int isinstance
@@ -33,22 +35,38 @@ class Line:
     start: the first line of the statement it belongs to. names: variables that it may bind. wild: whether it may
     change things in place. targets: where these are only elements of lists, each as (root variable, codes of the
     indexes), so that a long list need not be searched; else None. several: whether the statement has several lines.
+    grows: whether a number may grow beyond all bounds in it.
     """
 
-    __slots__ = ("busy", "names", "several", "start", "targets", "wild")
+    __slots__ = ("busy", "grows", "names", "several", "start", "targets", "wild")
 
     def __init__(self, start):
         self.start, self.names, self.wild, self.targets, self.several = start, (), False, None, False
-        self.busy = False  # whether there is anything to look at after it
+        self.grows = self.busy = False  # busy: whether there is anything to look at after it
+
+
+class Code:
+    """What never changes about a function of the program: its name, where it stands, its variables by role."""
+
+    __slots__ = ("cells", "code", "data", "elsewhere", "flags", "free", "is_function", "line", "name", "parameters")
+
+    def __init__(self, code, plan):
+        self.code, self.name, self.flags, self.is_function = code, code.co_name, code.co_flags, bool(code.co_flags & inspect.CO_OPTIMIZED)
+        self.line = plan.starts_of_functions.get(code.co_firstlineno, code.co_firstlineno)
+        starred = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+        self.parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
+        self.cells, self.free = code.co_cellvars, code.co_freevars
+        self.data = tuple(name for name in plan.data if name in code.co_names)
+        self.elsewhere = bool(self.cells or self.data)
 
 
 class Plan:
-    """The lines of a program, by number; and of the whole: where each `def` stands, global data, lambdas with a name.
+    """The lines of a program, by number, its code objects, by identity; and of the whole: global data, named lambdas.
 
     top_level: whether code outside functions does more than define. threaded: whether it may run threads.
     """
 
-    def __init__(self, tree, length):
+    def __init__(self, tree, length, code):
         self.lines = [Line(number) for number in range(length + 2)]
         self.starts_of_functions, self.lambdas = {}, set()
         self.data = tuple(_module_data(tree))
@@ -60,6 +78,7 @@ class Plan:
                 self._add(node, knowledge)
         for line in self.lines:
             line.busy = bool(line.names or line.wild)
+        self.codes = {id(found): Code(found, self) for found in _codes(code)}
 
     def _add(self, node, knowledge):
         header = list(_header(node))
@@ -84,12 +103,12 @@ class Plan:
             line.several |= last > first
             line.targets = None if wild or line.wild and line.targets is None else [*(line.targets or ()), *(targets or ())]
             line.wild |= wild or bool(targets)
+            line.grows |= _grows(node, header)
 
 
-def make_plan(program):
-    """The Plan of a program (source text). Raises SyntaxError if it is not Python."""
-    tree = ast.parse(program)
-    return Plan(tree, program.count("\n") + 1)
+def make_plan(program, code):
+    """The Plan of a program: its source text, and the same compiled. Raises SyntaxError if it is not Python."""
+    return Plan(ast.parse(program), program.count("\n") + 1, code)
 
 
 class _Knowledge:
@@ -182,6 +201,13 @@ class _Knowledge:
         return inner and [(inner[0], (*inner[1], end))]
 
 
+def _codes(code):
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
 def _header(node):
     """The parts of a statement that run on its own lines: all of a simple one, what stands before a block's colon."""
     if isinstance(node, SCOPES):
@@ -221,6 +247,11 @@ def _bound_in(node, inside=False):
         yield node.rest
     for child in ast.iter_child_nodes(node):
         yield from _bound_in(child, inside or isinstance(node, COMPREHENSIONS))
+
+
+def _grows(node, header):
+    fast = ast.Mult | ast.Pow | ast.LShift | ast.Call
+    return any(isinstance(child, fast) for part in (*header, node) for child in ast.walk(part) if part in header or child is getattr(node, "op", None))
 
 
 def _module_data(tree):

@@ -6,6 +6,8 @@ seen is kept as it is and written down at the end, because most of it is never s
 """
 
 import collections
+import inspect
+import sys
 import time
 
 from nextkit.tracer.plan import Line
@@ -26,6 +28,7 @@ from nextkit.tracer.values import (
 )
 
 PROGRAM = "<program>"
+LIVE = sys.version_info >= (3, 13)  # whether f_locals, asked for once, stay true as the frame goes on
 MISSING = object()
 NOTHING = Text("")
 QUIET = Line(0)
@@ -33,8 +36,7 @@ TAIL = 40  # the last steps of a run are kept, however long it is
 BIG_INT = 1 << 200_000
 BIG = 10_000_000  # elements
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
-OPTIMIZED, ASYNC = 1, 0x80 | 0x200  # flags of code objects
-GENERATOR = 0x20
+ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 INDEX, LINE, FUNCTION, DEPTH, CHANGES, EVENT, VALUE, WHERE, OUTPUT = range(9)
 
 
@@ -45,7 +47,7 @@ class Stop(BaseException):
 class Frame:
     """A running function: its variables as last seen, those of them that can change in place, its current step."""
 
-    __slots__ = ("caller", "cells", "data", "depth", "frame", "function", "is_function", "known", "line", "step", "watched")
+    __slots__ = ("caller", "code", "depth", "frame", "known", "line", "name", "seen", "step", "watched")
 
 
 class Recorder:
@@ -55,41 +57,58 @@ class Recorder:
     """
 
     def __init__(self, plan, *, max_steps, keep, timeout, max_value, max_bytes, max_depth, output, tell=None):
-        self.plan, self.lines, self.last_line = plan, plan.lines, len(plan.lines) - 1
+        self.plan, self.lines, self.codes, self.last_line = plan, plan.lines, plan.codes, len(plan.lines) - 1
         self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, keep, max_value, max_bytes
         self.max_depth, self.output, self.tell = max_depth, output, tell
         self.deadline = time.monotonic() + timeout
         self.steps, self.late, self.tail = [], {}, collections.deque(maxlen=TAIL)
         self.truncated, self.suspended, self.shared = [], {}, None
-        self.at, self.count, self.pause, self.printed, self.scanned, self.raised = None, 0, 0, 0, 0, None
+        self.at, self.count, self.pause, self.scanned, self.raised = None, 0, 0 if tell else min(64, max_steps), 0, None
         self.source, self._known_starts = "", {}
+        self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
 
     # The events: a function begins, goes on, reaches a line, yields, returns, raises, is left by an exception.
 
-    def start(self, frame):
-        """A frame of the program begins to run."""
-        code, caller = frame.f_code, self.at
-        at = Frame()
-        at.frame, at.caller, at.known, at.watched, at.data = frame, caller, {}, {}, ()
-        at.function, at.is_function = code.co_name, code.co_flags & OPTIMIZED
-        at.depth = caller.depth + 1 if caller is not None else 1
-        at.line, at.step, at.cells = QUIET, None, code.co_cellvars
-        if at.depth >= self.max_depth:
-            self._too_deep(at.depth)
-        if self.plan.data:
-            at.data = tuple(name for name in self.plan.data if name in code.co_names)
+    def start(self, code, offset):
+        """A frame of the program begins to run; its arguments are the changes of its first step."""
+        frame, code, caller, at = sys._getframe(self.above), self.codes[id(code)], self.at, Frame()
+        at.depth = depth = caller.depth + 1 if caller is not None else 1
+        if depth >= self.max_depth:
+            self._too_deep(depth)
+        at.caller, at.frame, at.code, at.name, at.line = caller, frame, code, code.name, QUIET
+        known, seen = at.known, at.seen = {}, frame.f_locals
+        at.watched = {}
+        if code.data:
             self._share(frame)
         self.at = at
-        if at.is_function:
-            first = code.co_firstlineno
-            self._begin(at, self.plan.starts_of_functions.get(first, first), "call")
-            self._parameters(at, frame, code)
+        if not code.is_function:
+            at.step = None
+            return
+        index = self.count
+        if index >= self.pause:
+            self._check(index)
+        self.count = index + 1
+        at.step = step = [index, code.line, code.name, depth, (), "call", NOTHING, "", ""]
+        (self.steps if index < self.keep else self.tail).append(step)
+        changes = []
+        for name in code.parameters:
+            value = seen[name]
+            if type(value) is int and -BIG_INT < value < BIG_INT:
+                known[name] = value
+                changes.append((name, None, value))
+            else:
+                self._bind(at, name, value, MISSING, changes)
+        for name in code.free:
+            if name in seen:
+                self._bind(at, name, seen[name], MISSING, [])
+        if changes:
+            step[CHANGES] = changes
+            if index >= self.keep:
+                self.late[code.line] = step
 
     def resume(self, frame):
         """A generator or coroutine goes on where it stopped."""
-        at = self.suspended.pop(frame, None)
-        if at is None:
-            return self.start(frame)
+        at = self.suspended.pop(frame)
         at.caller = self.at
         at.depth = self.at.depth + 1 if self.at is not None else 1
         self.at = at
@@ -108,7 +127,7 @@ class Recorder:
         if index >= self.pause:
             self._check(index)
         self.count = index + 1
-        at.step = step = [index, line.start, at.function, at.depth, None, "line", NOTHING, "", ""]
+        at.step = step = [index, line.start, at.name, at.depth, (), "line", NOTHING, "", ""]
         if index < self.keep:
             self.steps.append(step)
         else:
@@ -119,7 +138,7 @@ class Recorder:
         at = self.at
         if at.line.busy:
             self.look(at)
-        if at.is_function and not code.co_flags & ASYNC:
+        if at.code.is_function and not at.code.flags & ASYNC:
             self._end(at, "return", value)
         self.at = at.caller
 
@@ -128,7 +147,7 @@ class Recorder:
         at = self.at
         if at.line.busy:
             self.look(at)
-        if code.co_flags & GENERATOR:
+        if at.code.flags & inspect.CO_GENERATOR:
             self._end(at, "yield", value)
         self.suspended[at.frame] = at
         self.at = at.caller
@@ -159,45 +178,46 @@ class Recorder:
         """Write what the frame's last line changed into its step."""
         line, changes = at.line, []
         if line.names:
-            self._bindings(at, line, changes)
+            known, seen = at.known, at.seen if LIVE else at.frame.f_locals
+            for name in line.names:
+                value, before = seen.get(name, MISSING), known.get(name, MISSING)
+                if value is not before:
+                    if type(value) is int and type(before) is int and not line.grows:  # the commonest case, made quick
+                        known[name] = value
+                        if value != before:
+                            changes.append((name, None, value))
+                    else:
+                        self._bind(at, name, value, before, changes)
+                elif name in at.watched and not same(value, at.watched[name]):  # `a += [1]` binds the list it changed
+                    self._mutations(at, QUIET, changes)
         if line.wild:
             if at.watched:
                 self._mutations(at, line, changes)
-            if at.cells or at.data:
+            if at.code.elsewhere:
                 self._elsewhere(at, changes)
-            if self.output.tell() != self.printed:
+            if self.output.fresh:
                 self._print(at.step)
-        if changes and at.step is not None:
-            at.step[CHANGES] = changes if at.step[CHANGES] is None else at.step[CHANGES] + changes
-            self._keep_late(at.step)
-
-    def _bindings(self, at, line, changes):
-        known, seen = at.known, at.frame.f_locals
-        for name in line.names:
-            value = seen.get(name, MISSING)
-            before = known.get(name, MISSING)
-            if value is before:
-                if name in at.watched and not same(value, at.watched[name]):  # `a += [1]` binds the list it changed
-                    self._mutations(at, QUIET, changes)
-            elif value is MISSING:
-                del known[name]
-                at.watched.pop(name, None)
-            else:
-                self._bind(at, name, value, before, changes)
+        if changes and (step := at.step) is not None:
+            step[CHANGES] = [*step[CHANGES], *changes] if step[CHANGES] else changes
+            if step[INDEX] >= self.keep:
+                self.late[step[LINE]] = step
 
     def _bind(self, at, name, value, before, changes):
+        if value is MISSING:
+            at.known.pop(name)
+            at.watched.pop(name, None)
+            return
         at.known[name] = value
         kind = type(value)
         if kind in ATOMS:
-            if at.watched:
-                at.watched.pop(name, None)
+            at.watched.pop(name, None)
             if kind is type(before) and kind is not float and value == before:
                 return
             if kind is int:
-                if not -LONG_INT < value < LONG_INT:
-                    value = self._bounded(value, abs(value) > BIG_INT)
+                if not -BIG_INT < value < BIG_INT:
+                    self.stop("values")
             elif kind is str and len(value) > self.max_value:
-                value = self._bounded(value, len(value) > BIG)
+                value = self._bounded(value)
             changes.append((name, None, value))
         elif kind not in CODE and not (kind is type(before) is type):
             self._watch(at, name, value, None, changes)
@@ -209,9 +229,9 @@ class Recorder:
         if type(frozen) is Shot and frozen.size > BIG:
             self.stop("values")
 
-    def _bounded(self, value, too_big):
-        """A long number or text, cut at once: a thousand of them would fill the memory."""
-        if too_big:
+    def _bounded(self, value):
+        """A long text, cut at once: a thousand of them would fill the memory."""
+        if len(value) > BIG:
             self.stop("values")
         return Text(literal(value, self.max_value))
 
@@ -279,13 +299,13 @@ class Recorder:
 
     def _elsewhere(self, at, changes):
         """Variables that live outside the frame's own: in cells that inner functions bind, and in the module."""
-        seen = at.frame.f_locals if at.cells else {}
-        for name in at.cells:
+        seen = at.frame.f_locals if at.code.cells else {}
+        for name in at.code.cells:
             value, before = seen.get(name, MISSING), at.known.get(name, MISSING)
             if value is not before and value is not MISSING:
                 self._bind(at, name, value, before, changes)
         module = self.shared
-        for name in at.data:
+        for name in at.code.data:
             value, before = module.frame.f_globals.get(name, MISSING), module.known.get(name, MISSING)
             if value is not before and value is not MISSING:
                 self._bind(module, name, value, before, changes)
@@ -301,27 +321,10 @@ class Recorder:
                 if name in frame.f_globals:
                     self._bind(module, name, frame.f_globals[name], MISSING, [])
 
-    def _parameters(self, at, frame, code):
-        """The arguments are the changes of the step that enters a function; names from outside are known only."""
-        seen, changes = frame.f_locals, []
-        count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)
-        for name in code.co_varnames[:count]:
-            self._bind(at, name, seen[name], MISSING, changes)
-        for name in code.co_freevars:
-            if name in seen:
-                self._bind(at, name, seen[name], MISSING, [])
-        if changes:
-            at.step[CHANGES] = changes
-            self._keep_late(at.step)
-
     def _print(self, step):
-        end = self.output.tell()
-        self.output.seek(self.printed)
         if step is not None:
-            step[OUTPUT] += self.output.read(self.max_value + 1)
+            step[OUTPUT] += self.output.taken()[: self.max_value]
             self._keep_late(step)
-        self.output.seek(end)
-        self.printed = end
 
     # Steps: beginning and ending them, and the limits.
 
@@ -330,25 +333,27 @@ class Recorder:
         if index >= self.pause:
             self._check(index)
         self.count = index + 1
-        at.step = step = [index, number, at.function, at.depth, None, event, NOTHING, "", ""]
+        at.step = step = [index, number, at.name, at.depth, (), event, NOTHING, "", ""]
         (self.steps if index < self.keep else self.tail).append(step)
+        return step
 
     def _end(self, at, event, value):
-        if at.step is None or at.step[EVENT] in ("exception", "yield"):
-            self._begin(at, at.step[LINE] if at.step else at.frame.f_lineno, "line")
+        step = at.step
+        if step is None or step[EVENT] == "exception" or step[EVENT] == "yield":
+            step = self._begin(at, step[LINE] if step else at.frame.f_lineno, "line")
         kind = type(value)
         if kind not in ATOMS:
             value = self._storable(freeze(value))
-        elif (kind is str and len(value) > self.max_value) or (kind is int and not -LONG_INT < value < LONG_INT):
-            value = Text(literal(value, self.max_value))
-        at.step[EVENT], at.step[VALUE] = event, value
-        if at.step[INDEX] >= self.keep:
-            self._keep_late(at.step)
+        elif kind is str and len(value) > self.max_value:
+            value = self._bounded(value)
+        step[EVENT], step[VALUE] = event, value
+        if step[INDEX] >= self.keep:
+            self._keep_late(step)
 
     def _keep_late(self, step):
         """Past the steps that are kept, each line keeps its last one that has something to say."""
         if step[INDEX] >= self.keep:
-            self.late[step[LINE], step[FUNCTION]] = step
+            self.late[step[LINE]] = step
 
     def _begins_statement(self, at, code, line):
         """Whether the line event is the beginning of a statement over several lines, not its second or third line."""
@@ -375,7 +380,7 @@ class Recorder:
         self.pause = min(index + 64, self.max_steps)
         if self.tell is not None:
             self.pause = index + 1
-            self.tell(self.written(self.steps[-2:]))
+            self.tell(self.written([list(step) for step in self.steps[-2:]]))
 
     def stop(self, limit):
         """End the program, which reached a limit; at every line again, should it catch this."""
@@ -393,30 +398,39 @@ class Recorder:
             if self.at.line.busy and self.at.step is not None:
                 self.look(self.at)
             self.at = self.at.caller
+        if self.count == len(self.steps):
+            return self.written(self.steps)
         late = {step[INDEX]: step for step in (*self.late.values(), *self.tail)}
         if self.count > len(self.steps) + len(late):
             self.truncated.append("middle")
         return self.written([*self.steps, *(late[index] for index in sorted(late))])
 
     def written(self, steps):
-        """Steps with their values as literals, each as long as the cap on bytes allows to all of them."""
+        """The steps with their values as literals, each as long as the cap on bytes allows to all of them."""
         limit = self.max_value
         if len(steps) * limit > self.max_bytes:
             limit = max(24, self.max_bytes // len(steps))
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
-        return [_written(step, limit) for step in steps]
+        for step in steps:
+            if step[CHANGES]:
+                step[CHANGES] = _changes(step[CHANGES], limit)
+            if step[EVENT] != "line":
+                value = step[VALUE]
+                step[VALUE] = value if value is NOTHING else render(value, limit)
+        return steps
 
 
-def _written(step, limit):
-    index, line, function, depth, changes, event, value, where, output = step
+def _changes(changes, limit):
+    """Pairs (path, literal) of what look() collected: triples (name, earlier Shot or None, value)."""
     written = []
-    for name, old, new in changes or ():
-        if old is None or type(new) is not Shot:
+    for name, old, new in changes:
+        if type(new) is int and -LONG_INT < new < LONG_INT:  # the commonest case, made quick
+            written.append((name, repr(new)))
+        elif old is None:
             written.append((name, render(new, limit)))
         else:
             written += [(path, render(now, limit)) for path, now in differences(name, old, new)]
-    value = render(value, limit) if event != "line" and event != "call" else ""
-    return [index, line, function, depth, tuple(written), event, value, where, output[:limit]]
+    return written
 
 
 def _element(at, value, codes):

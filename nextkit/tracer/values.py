@@ -17,6 +17,7 @@ ATOMS = frozenset(
     {int, float, bool, str, bytes, complex, type(None), type(...), range, decimal.Decimal, fractions.Fraction}
     | {datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 )
+PLAIN_KINDS = frozenset({list, tuple})
 NUMBERS = frozenset({int, float, bool, type(None)})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
 SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque, type({}.keys()), type({}.values())})
@@ -101,12 +102,14 @@ def literal(value, limit=200):
 def render(frozen, limit=200):
     """What `freeze` returned, as a Python literal of about `limit` characters; a longer one loses its middle."""
     kind = type(frozen)
+    if kind is int and -LONG_INT < frozen < LONG_INT:
+        return repr(frozen)
     if kind is Text:
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
     if kind is not Shot:
         return _atom(frozen, kind, limit)
-    if frozen.kind is list and len(frozen.items) <= SMALL and NUMBERS.issuperset(map(type, frozen.items)):
-        text = _number_list(frozen.items)
+    if frozen.kind in PLAIN_KINDS and frozen.parts is None and len(frozen.items) <= SMALL:
+        text = _at_once(frozen, limit)
         if len(text) <= limit:
             return text
     return _container(frozen, limit)
@@ -256,11 +259,15 @@ def _long_int(value, limit):
     return text if len(text) <= limit else f"{text[: max(1, limit - 13)]}...{text[-10:]}"
 
 
-def _number_list(items):
-    try:
-        return repr(items)
-    except ValueError:  # one of them has thousands of digits
-        return "x" * 1000
+def _at_once(shot, limit):
+    """Python's own repr of a list or tuple of numbers or short texts; too long a text where that could be slow."""
+    kinds = {*map(type, shot.items)}
+    if kinds <= NUMBERS or (kinds == {str} and sum(map(len, shot.items)) < limit):
+        try:
+            return repr(shot.kind(shot.items))
+        except ValueError:  # a number has thousands of digits
+            pass
+    return "x" * (limit + 1)
 
 
 def _container(shot, limit):
