@@ -2,46 +2,73 @@
 
     def separate(lst):  # (0) lst=[1, 2, 3]
         odd = []  # (1) odd=[]
-        for n in lst:  # (2) n=1; (4) n=2; ...; (8) n=3
+        for n in lst:  # (2) n=1; (4) n=2; (7) n=3
             if n % 2 == 0:
                 odd.append(n)  # (6) odd=[2]
         return odd  # (10) return [2]
     assert separate([1, 2, 3]) == [1, 3]  # got [2]
 
 `(k)` counts executed lines. A line that ran many times keeps its first two states and its last; a line without a
-comment changed nothing, or never ran. The layout is ours; the paper's figure differs in details.
+comment changed nothing, or never ran. The layout is ours; the paper's figure differs in details. Three styles:
+
+    inline      as above: NExT's
+    concise     only the first and the last state of a line:      for n in lst:  # (2) n=1; ...; (7) n=3
+    scratchpad  the program as it is, then a line a step:         # (2) for n in lst: -> n=1
+
+`naturalize(trace, budget=200)` shrinks the trace until it fits; see there in which order.
 """
 
+import ast
 import io
 import re
 import tokenize
+from dataclasses import dataclass, replace
 
 STYLES = ("inline", "concise", "scratchpad")
-_COMMENT = re.compile(r"  # (?:\(\d+\) .*|got .*|raised .*|stopped after \d+ steps)$")
+_TOKENS = re.compile(r"[A-Za-z_]+|\d|[^\w\s]|\n|  +")
+_STATE = re.compile(r"  # \(\d+\) .*$")
+_STATE_OR_OUTCOME = re.compile(r"  # (?:\(\d+\) .*|got .*|raised .*|stopped after \d+ steps)$")
 
 
-def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32):
+def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=None, length=None):
     """The traced program with its trace as comments, and the test below it with what came out; as one text.
 
-    style: "inline" (NExT's: states at the end of each line), "concise" (only the first and the last state of a
-    line), "scratchpad" (program and test, then every step on a line of its own). visits: how many first and last
-    states of a line are kept. max_value: characters a value. Raises ValueError for another style.
+    style: "inline", "concise" or "scratchpad", see the module. visits: how many first and last states of a line are
+    kept. max_value: characters a value.
+
+    budget: how long the text may be, counted by length(text), by default `count_tokens`; pass a tokenizer's own count
+    as `length=lambda text: len(tokenizer(text).input_ids)`. Until the text fits, there go, in this order: long values,
+    middle states of a line, its early states, then states of whole lines, the earliest first. The failing assertion,
+    exceptions and the last state always stay. A last comment says what was left out.
+
+    Raises ValueError for another style, and for a budget that even the least text exceeds.
     """
     if style not in STYLES:
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}")
-    if style == "scratchpad":
-        return _scratchpad(trace, max_value)
-    first, last = (1, 1) if style == "concise" else visits
-    comments = _comments(trace, first, last, max_value)
-    lines = trace.program.strip("\n").splitlines()
-    offset = _leading_lines(trace.program)
-    commented = [_with_comment(line, comments.get(number + offset)) for number, line in enumerate(lines, 1)]
-    return "\n".join([*commented, _with_comment(trace.test.strip(), _outcome(trace, max_value))])
+    shown = _Shown(max_value, *((1, 1) if style == "concise" else visits))
+    write = _Scratchpad(trace) if style == "scratchpad" else _Inline(trace)
+    if budget is None:
+        return write(shown)
+    return _fitted(write, shown, budget, length or count_tokens)
 
 
 def strip_trace(text):
     """A naturalized text (inline or concise) without its comments: program and test as they were."""
-    return "\n".join(_COMMENT.sub("", line) for line in text.split("\n"))
+    lines = text.split("\n")
+    if lines[-1].startswith("# left out: "):
+        lines.pop()
+    starts = _comment_starts(lines)
+    for row, column in starts.items():
+        begin = max(0, column - 2)
+        found = (_STATE_OR_OUTCOME if row == max(starts) else _STATE).search(lines[row], begin)
+        if found:
+            lines[row] = lines[row][: found.start()]
+    return "\n".join(lines)
+
+
+def count_tokens(text):
+    """Length in tokens, roughly as language models cut code: words, single digits, signs, line breaks, indents."""
+    return len(_TOKENS.findall(text))
 
 
 def shorten(literal, limit):
@@ -52,38 +79,154 @@ def shorten(literal, limit):
     return f"{literal[: limit - end - 3]}...{literal[-end:]}"
 
 
-def _comments(trace, first, last, max_value):
-    """line -> comment, for lines that can carry one."""
-    safe = _commentable(trace.program)
-    states = {}
-    for step in trace.steps:
-        if state := _state(step, max_value):
-            states.setdefault(safe.get(step.line, step.line), []).append(f"({step.index}) {state}")
-    return {line: _thinned(shown, first, last) for line, shown in states.items() if line}
+@dataclass(frozen=True)
+class _Shown:
+    """How much is shown: characters a value, first and last states of a line, the earliest step; what is left out."""
+
+    max_value: int
+    first: int
+    last: int
+    earliest: int = 0
+    left_out: tuple[str, ...] = ()
+
+    def without(self, what, **changes):
+        return replace(self, left_out=tuple(dict.fromkeys((*self.left_out, what))), **changes)
 
 
-def _state(step, max_value):
-    """What one step did, as text: its changes, then what it returned or raised; empty if there is nothing to say."""
+def _fitted(write, shown, budget, length):
+    """The text of the first of ever smaller views that fits."""
+    for smaller in _smaller(shown, write.last):
+        text = write(smaller)
+        if smaller.left_out:
+            text += f"\n# left out: {', '.join(smaller.left_out)}"
+        size = length(text)
+        if size <= budget:
+            return text
+    raise ValueError(f"budget {budget} is too small: program, test and last state alone take {size}: raise the budget")
+
+
+def _smaller(shown, last_step):
+    yield shown
+    for limit in (24, 16, 10):
+        if limit < shown.max_value:
+            shown = shown.without("long values", max_value=limit)
+            yield shown
+    while shown.first > 1 or shown.last > 1:
+        shown = shown.without("middle states", first=min(1, shown.first), last=1)
+        yield shown
+    if shown.first:
+        shown = shown.without("early states", first=0)
+        yield shown
+    gap = last_step
+    while gap >= 1:
+        gap //= 2
+        shown = shown.without("early lines", earliest=last_step - gap)
+        yield shown
+
+
+class _Inline:
+    """Writes the states behind the lines that caused them. last: index of the last step that has a state."""
+
+    def __init__(self, trace):
+        self.trace, self.ambiguous = trace, _ambiguous(trace)
+        self.places = _commentable(trace.program)
+        self.last = max((step.index for step in trace.steps if _has_state(step)), default=0)
+
+    def __call__(self, shown):
+        trace, comments = self.trace, self.comments(shown)
+        offset = _leading_lines(trace.program)
+        lines = trace.program.strip("\n").split("\n")
+        text = [_with_comment(line, comments.get(number + offset)) for number, line in enumerate(lines, 1)]
+        return "\n".join([*text, _test(trace, shown.max_value)])
+
+    def comments(self, shown):
+        """line -> comment."""
+        states = {}
+        for step, state in self.states(shown):
+            place = self.places.get(step.line, step.line)
+            states.setdefault(place, []).append((step.event == "exception", f"({step.index}) {state}"))
+        return {line: _thinned(found, shown.first, shown.last) for line, found in states.items()}
+
+    def states(self, shown):
+        """(step, what it did as text) of each step that is shown."""
+        for step in self.trace.steps:
+            kept = step.index >= shown.earliest or step.index == self.last or step.event == "exception"
+            if kept and _has_state(step):
+                yield step, _state(step, shown.max_value, step.index in self.ambiguous)
+
+
+class _Scratchpad(_Inline):
+    """Writes program and test as they are, then every step with a state on a line of its own."""
+
+    def __call__(self, shown):
+        trace, lines = self.trace, self.trace.program.split("\n")
+        steps, before = [], None
+        thinned = self.kept(shown) if "middle states" in shown.left_out else None
+        for step, state in self.states(shown):
+            if thinned is None or step.index in thinned:
+                steps.append(f"# ({step.index}) {lines[step.line - 1].strip()} -> {state}")
+            elif before is None or before.index in thinned:
+                steps.append("# ...")
+            before = step
+        return "\n".join([trace.program.strip("\n"), *steps, _test(trace, shown.max_value)])
+
+    def kept(self, shown):
+        """Indexes of the first and last states of each line."""
+        by_line = {}
+        for step, _ in self.states(shown):
+            by_line.setdefault(step.line, []).append(step.index)
+        ends = [[*found[: shown.first], *found[len(found) - shown.last :]] for found in by_line.values()]
+        raised = [step.index for step in self.trace.steps if step.event == "exception"]
+        return {index for found in ends for index in found} | {*raised, self.last}
+
+
+def _has_state(step):
+    return bool(step.changes or step.output or step.event in ("return", "yield", "exception"))
+
+
+def _state(step, max_value, ambiguous=False):
+    """What one step did, as text: its changes, what it printed, what it returned, yielded or raised."""
     parts = [f"{name}={shorten(value, max_value)}" for name, value in step.changes]
-    if step.event == "return":
-        parts.append(f"return {shorten(step.value, max_value)}")
+    if step.output:
+        parts.append(f"prints {shorten(repr(step.output.removesuffix(chr(10))), max_value)}")
+    if step.event in ("return", "yield"):
+        parts.append(f"{step.event} {shorten(step.value, max_value)}")
     elif step.event == "exception":
-        parts.append(shorten(step.value, 2 * max_value))
-    return "; ".join(parts).replace("\n", "\\n")
+        parts.append(_one_line(shorten(step.value, 2 * max_value)) + (f" in {step.where}" if ambiguous else ""))
+    return "; ".join(parts)
 
 
 def _thinned(states, first, last):
-    if len(states) > first + last:
-        states = [*states[:first], "...", *states[-last:]]
-    return "; ".join(states)
+    """The first and last states, and every exception; dots where some are left out."""
+    cut = len(states) - last
+    shown, skipped = [], False
+    for number, (raised, state) in enumerate(states):
+        if number < first or number >= cut or raised:
+            shown += ["...", state] if skipped else [state]
+            skipped = False
+        else:
+            skipped = True
+    return "; ".join(shown)
+
+
+def _test(trace, max_value):
+    """The test with what came out behind the assertion that failed, else behind its end."""
+    lines = trace.test.strip().split("\n")
+    place = _commentable(trace.test.strip()).get(trace.test_line, len(lines)) if trace.test_line else len(lines)
+    lines[place - 1] = _with_comment(lines[place - 1], _outcome(trace, max_value))
+    return "\n".join(lines)
 
 
 def _outcome(trace, max_value):
     if trace.outcome == "failed":
         return f"got {shorten(trace.got, 2 * max_value)}"
     if trace.outcome == "error":
-        return f"raised {shorten(trace.exception, 2 * max_value)}".replace("\n", "\\n")
-    return f"stopped after {len(trace.steps)} steps" if trace.outcome == "timeout" else ""
+        return _one_line(f"raised {shorten(trace.exception, 2 * max_value)}")
+    return f"stopped after {trace.executed} steps" if trace.outcome == "timeout" else ""
+
+
+def _one_line(text):
+    return " ".join(text.replace("\n", "\\n").split("\r"))
 
 
 def _with_comment(line, comment):
@@ -95,26 +238,52 @@ def _leading_lines(program):
     return len(program) - len(program.lstrip("\n"))
 
 
+def _ambiguous(trace):
+    """Indexes of exception steps whose line has several expressions of the kind that raised."""
+    raised = [step for step in trace.steps if step.event == "exception" and step.where]
+    if not raised:
+        return set()
+    try:
+        tree = ast.parse(trace.program)
+    except (SyntaxError, ValueError):
+        return set()
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    return {step.index for step in raised if _several(step, statements, trace.program)}
+
+
+def _several(step, statements, program):
+    nodes = [node for statement in statements if statement.lineno == step.line for node in ast.walk(statement)]
+    nodes = [node for node in nodes if isinstance(node, ast.expr) and node.lineno == step.line]
+    kinds = {type(node) for node in nodes if ast.get_source_segment(program, node) == step.where}
+    return any(len({(n.lineno, n.col_offset, n.end_col_offset) for n in nodes if type(n) is kind}) > 1 for kind in kinds)
+
+
 def _commentable(program):
     """line -> the line where its comment goes: the end of the logical line that it belongs to."""
     ends, start = {}, None
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(program).readline):
-            if token.type in (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
-                continue
-            start = start or token.start[0]
-            if token.type == tokenize.NEWLINE:
-                ends |= {line: token.start[0] for line in range(start, token.start[0] + 1)}
-                start = None
-    except (tokenize.TokenError, IndentationError):
-        pass
+    for token in _tokens(program):
+        if token.type in (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+            continue
+        start = start or token.start[0]
+        if token.type == tokenize.NEWLINE:
+            ends |= {line: token.start[0] for line in range(start, token.start[0] + 1)}
+            start = None
     return ends
 
 
-def _scratchpad(trace, max_value):
-    """Program and test as they are, then every step with a change as a line of its own."""
-    lines = trace.program.splitlines()
-    shown = [(step, _state(step, max_value)) for step in trace.steps]
-    steps = [f"# ({step.index}) {lines[step.line - 1].strip()} -> {state}" for step, state in shown if state]
-    test = _with_comment(trace.test.strip(), _outcome(trace, max_value))
-    return "\n".join([trace.program.strip("\n"), *steps, test])
+def _comment_starts(lines):
+    """row -> column where its comment begins, from 0; what Python cannot read is searched from the line's start."""
+    found, row = {}, 0
+    for token in _tokens("\n".join(lines)):
+        row = token.end[0]
+        if token.type == tokenize.COMMENT:
+            found[token.start[0] - 1] = token.start[1]
+    return found | {rest: 0 for rest in range(row, len(lines))}
+
+
+def _tokens(program):
+    """The tokens of a program up to where it stops being Python."""
+    try:
+        yield from tokenize.generate_tokens(io.StringIO(program).readline)
+    except (tokenize.TokenError, SyntaxError):
+        return

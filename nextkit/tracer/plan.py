@@ -68,7 +68,8 @@ class Plan:
 
     def __init__(self, tree, length, code):
         self.lines = [Line(number) for number in range(length + 2)]
-        self.starts_of_functions, self.lambdas = {}, set()
+        self.starts_of_functions = {}
+        self.lambdas = {statement.value.lineno for statement in tree.body if _names_a_lambda(statement)}
         self.data = tuple(_module_data(tree))
         self.top_level = any(_does_something(statement) for statement in tree.body)
         self.threaded = bool({"threading", "concurrent", "asyncio", "_thread"} & _imported(tree))
@@ -92,8 +93,6 @@ class Plan:
             first, last = min(c.lineno for c in spans), max([c.end_lineno for c in spans if c is not node], default=0)
         else:
             first, last = node.lineno, node.end_lineno
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-                self.lambdas.add(node.value.lineno)
         targets = knowledge.targets(node, header)
         wild = targets is None and knowledge.wild(node, header)
         for number in range(first, max(first, last) + 1):
@@ -119,6 +118,7 @@ class _Knowledge:
         names = {node.id for node in nodes if isinstance(node, ast.Name)}
         self.defined = _defined(nodes)
         self.modules = _imported(tree) & PURE_MODULES
+        self.shared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
         # Where the program has classes, any operator may run code of its own; where something is lazy, any loop may.
         self.tame = not any(isinstance(node, ast.ClassDef) for node in nodes)
         taken_at_once = {id(a) for node in nodes if isinstance(node, ast.Call) for a in node.args}
@@ -133,6 +133,8 @@ class _Knowledge:
         if isinstance(node, ast.With | ast.AsyncWith | ast.AsyncFor | ast.Delete | ast.Import | ast.ImportFrom):
             return True
         if isinstance(node, ast.For) and (self.lazy or not self.tame):
+            return True
+        if self.shared & set(_bound(node, header)):
             return True
         inner = [child for part in header for child in ast.walk(part)]
         if isinstance(node, ast.AugAssign) and not isinstance(node.target, ast.Name):
@@ -269,8 +271,11 @@ def _module_data(tree):
 def _does_something(statement):
     if isinstance(statement, (*SCOPES, ast.Import, ast.ImportFrom, ast.Pass)):
         return False
-    named = isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
-    return not named and not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+    return not _names_a_lambda(statement) and not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+
+
+def _names_a_lambda(statement):
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
 
 
 def _imported(tree):

@@ -78,12 +78,12 @@ class Recorder:
         at.caller, at.frame, at.code, at.name, at.line = caller, frame, code, code.name, QUIET
         known, seen = at.known, at.seen = {}, frame.f_locals
         at.watched = {}
-        if code.data:
-            self._share(frame)
         self.at = at
         if not code.is_function:
             at.step = None
             return
+        if code.data and (self.shared is None or caller is None or not caller.code.is_function):
+            self._share(frame)
         index = self.count
         if index >= self.pause:
             self._check(index)
@@ -305,7 +305,7 @@ class Recorder:
             if value is not before and value is not MISSING:
                 self._bind(at, name, value, before, changes)
         module = self.shared
-        for name in at.code.data:
+        for name in at.code.data if at.code.is_function else ():
             value, before = module.frame.f_globals.get(name, MISSING), module.known.get(name, MISSING)
             if value is not before and value is not MISSING:
                 self._bind(module, name, value, before, changes)
@@ -313,13 +313,12 @@ class Recorder:
                 self._mutated(module, name, value, module.watched[name], changes)
 
     def _share(self, frame):
-        """What the module's variables hold when the first function that uses them begins."""
-        if self.shared is None:
-            self.shared = module = Frame()
-            module.frame, module.known, module.watched = frame, {}, {}
-            for name in self.plan.data:
-                if name in frame.f_globals:
-                    self._bind(module, name, frame.f_globals[name], MISSING, [])
+        """What the module's variables hold when a function that uses them is called from outside."""
+        self.shared = module = Frame()
+        module.frame, module.known, module.watched = frame, {}, {}
+        for name in self.plan.data:
+            if name in frame.f_globals:
+                self._bind(module, name, frame.f_globals[name], MISSING, [])
 
     def _print(self, step):
         if step is not None:

@@ -123,16 +123,16 @@ def differences(name, old, new, whole=40, most=3):
     """
     if type(old) is not Shot or type(new) is not Shot or old.kind is not new.kind:
         return [(name, new)]
-    if not _is_object(new.kind) and len(render(new, whole + 1)) <= whole:
+    if not _is_object(new.kind) and len(render(new, 4 * whole)) <= whole:
         return [(name, new)]
     places = _changed(old, new)
-    if places is None or not 0 < len(places) <= (len(new.items) if _is_object(new.kind) else most):
+    if not places or (len(places) > most and not _is_object(new.kind)):
         return [(name, new)]
     found = []
-    for place in places:
-        path, now = _path(name, new, place), _part(new, place)
-        before = _part(old, place) if place < len(old.items) and old.items[place] is new.items[place] else None
-        found += differences(path, before, now, whole, most)
+    for place, earlier in places:
+        known = earlier is not None and old.items[earlier] is new.items[place]
+        before = _part(old, earlier) if known else None
+        found += differences(_path(name, new, place), before, _part(new, place), whole, most)
     return found
 
 
@@ -341,16 +341,21 @@ def _path(name, shot, place):
 
 
 def _changed(old, new):
-    """Positions in `new` that differ from `old`, or None where the two do not line up."""
+    """(place in new, place in old or None) of each element that differs, or None where the two do not line up."""
     if issubclass(new.kind, (set, frozenset)) or len(new.items) < len(old.items):
         return None
-    if new.keys is not None and not _identical(new.keys[: len(old.keys)], old.keys):
+    if _is_object(new.kind):
+        earlier = {name: place for place, name in enumerate(old.keys)}
+        pairs = [(place, earlier.get(name)) for place, name in enumerate(new.keys)]
+    elif new.keys is not None and not _identical(new.keys[: len(old.keys)], old.keys):
         return None
-    return [place for place in range(len(new.items)) if place >= len(old.items) or not _same_part(old, new, place)]
+    else:
+        pairs = [(place, place if place < len(old.items) else None) for place in range(len(new.items))]
+    return [(place, before) for place, before in pairs if before is None or not _same_part(old, before, new, place)]
 
 
-def _same_part(old, new, place):
-    before, now = _part(old, place), _part(new, place)
+def _same_part(old, earlier, new, place):
+    before, now = _part(old, earlier), _part(new, place)
     return before is now or (type(before) is type(now) and _equal(before, now))
 
 
@@ -361,4 +366,4 @@ def _equal(before, now):
     if before.kind is not now.kind or len(before.items) != len(now.items):
         return False
     keys = before.keys is now.keys or _identical(before.keys, now.keys)
-    return keys and all(_same_part(before, now, place) for place in range(len(now.items)))
+    return keys and all(_same_part(before, place, now, place) for place in range(len(now.items)))
