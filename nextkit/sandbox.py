@@ -98,18 +98,24 @@ class Sandbox:
     def trace(self, **arguments):
         """What `nextkit.tracer.run_traced` returns for these arguments, run in a child.
 
-        A program that no cap on steps or seconds could stop from inside comes back as an empty trace: outcome
-        "timeout", or "error" when it was killed.
+        A program that could not be stopped from inside (one endless line, memory used up) is killed, and run once
+        more with its steps told as they happen: the trace then ends where it hangs, outcome "timeout" or "error".
         """
-        reply = self._ask(dict(op="trace", arguments=arguments), arguments.get("timeout", self.timeout) + 1)
+        timeout = arguments.get("timeout", self.timeout) + 1
+        reply = self._ask(dict(op="trace", arguments=arguments, stepwise=False), timeout)
         for finding in reply["findings"]:
             if "outcome" in finding:
                 return finding
-        outcome = "timeout" if reply["ended"] == "timeout" else "error"
-        empty = dict(
-            steps=[], got="", expected="", stdout="", truncated=["seconds" if outcome == "timeout" else "memory"]
+        told = self._ask(dict(op="trace", arguments=arguments, stepwise=True), timeout)
+        steps = {step[0]: step for finding in told["findings"] for step in finding.get("steps", ())}
+        hung = reply["ended"] == "timeout"
+        return dict(
+            steps=list(steps.values()),
+            outcome="timeout" if hung else "error",
+            exception="" if hung else "the process was killed",
+            truncated=["seconds" if hung else "memory"],
+            executed=len(steps),
         )
-        return empty | dict(outcome=outcome, exception="" if outcome == "timeout" else "the process was killed")
 
     def close(self):
         """End all servers; the sandbox starts new ones if it is used again."""

@@ -219,7 +219,13 @@ def _confine(request, writing, private):
 
 
 def _trace(request, pipe):
-    result = run_traced(**request["arguments"])
+    """Write the trace; where the request asks for it, also every step as it ends, for a program that may hang."""
+
+    def tell(steps):
+        pipe.write(json.dumps(dict(steps=steps)) + "\n")
+        pipe.flush()
+
+    result = run_traced(**request["arguments"], alarm=True, tell=tell if request["stepwise"] else None)
     pipe.write(json.dumps(result) + "\n")
 
 

@@ -6,18 +6,19 @@ the program's own (`__eq__`, `__repr__`, properties) is called to find that out.
 """
 
 import ast
+import contextlib
 import io
+import signal
 import sys
 import warnings
 
 from nextkit.tracer.events import recording
 from nextkit.tracer.plan import make_plan
-from nextkit.tracer.recorder import PROGRAM, Recorder, Stop
+from nextkit.tracer.recorder import PROGRAM, RESERVE, Recorder, Stop
 from nextkit.tracer.values import describe_exception, literal
 
 __all__ = ["PROGRAM", "TEST", "describe_exception", "literal", "run_traced"]
 TEST = "<test>"
-RESERVE = 120  # frames of the stack that the recorder may need where the program has used up its own
 COMPARISONS = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
@@ -29,28 +30,24 @@ def run_traced(
     test,
     *,
     setup="",
-    max_steps=1000,
+    max_steps=10_000,
     keep=1000,
     timeout=2.0,
     max_value=200,
     max_bytes=1_000_000,
+    alarm=False,
     tell=None,
 ):
     """Run `program` on `test` and record it; returns a dict that JSON can hold, with the fields of Trace.
 
     max_steps: executed lines after which the program is stopped. keep: first steps that are kept; of later ones each
-    line's last, and the end. timeout: seconds, seen to between lines. max_value: characters a value. max_bytes:
-    characters of all values together. tell: called with finished steps while it runs. What a limit cut off is named
-    in "truncated".
+    line's last, and the end. timeout: seconds; between lines, or anywhere with `alarm` (main thread of a process of
+    its own only). max_value: characters a value. max_bytes: characters of all values together. tell: called with
+    finished steps while it runs. What a limit cut off is named in "truncated".
     """
-    run = prepare(program, test, setup=setup)
+    run = Traced(program, test, setup)
     limits = dict(max_steps=max_steps, keep=keep, timeout=timeout, max_value=max_value, max_bytes=max_bytes)
-    return run.record(**limits, tell=tell)
-
-
-def prepare(program, test, *, setup=""):
-    """The run of a program on a test, compiled and planned, ready to be recorded."""
-    return Traced(program, test, setup)
+    return run.record(**limits, alarm=alarm, tell=tell)
 
 
 class Traced:
@@ -67,48 +64,61 @@ class Traced:
             self.problem = error
         self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
 
-    def record(self, **limits):
+    def record(self, *, alarm=False, **limits):
         """Run setup, program and test, and return what happened; see `run_traced`."""
         result = dict(outcome="error", got="", expected="", exception="", test_line=0)
         if self.problem is not None:
             text = describe_exception(self.problem, limits["max_value"])
             return result | dict(exception=text, steps=[], executed=0, truncated=(), stdout="")
-        output = _Output()
-        depth = sys.getrecursionlimit()
-        recorder = Recorder(self.plan, output=output, max_depth=depth - 15, **limits)
-        recorder.source = self.program
-        assertions = _Assertions(limits["max_value"])
-        namespace = {"__name__": "__main__"}
-        stdout, sys.stdout = sys.stdout, output
-        sys.setrecursionlimit(depth + RESERVE)
+        output, assertions = _Output(), _Assertions(limits["max_value"])
+        recorder = Recorder(self.plan, source=self.program, output=output, **limits)
         try:
-            self._run(recorder, namespace, assertions)
+            with _Surroundings(recorder, output, limits["timeout"] if alarm else 0):
+                self._run(recorder, assertions)
             result["outcome"] = "passed"
         except Stop:
             result["outcome"] = "timeout"
         except BaseException as error:
             result |= _failure(error, assertions, limits["max_value"])
             recorder.truncated += ["memory"] if isinstance(error, MemoryError) else []
-        finally:
-            sys.stdout = stdout
-            sys.setrecursionlimit(depth)
-        steps = recorder.finish()
-        text = output.getvalue()[: limits["max_bytes"]]
-        return result | dict(
-            steps=steps, executed=recorder.count, truncated=tuple(recorder.truncated), stdout=text
-        )
+        rest = dict(steps=recorder.finish(), executed=recorder.count, stdout=output.getvalue()[: limits["max_bytes"]])
+        return result | rest | dict(truncated=tuple(recorder.truncated))
 
-    def _run(self, recorder, namespace, assertions):
+    def _run(self, recorder, assertions):
+        namespace, switch = {"__name__": "__main__"}, recording(recorder)
         exec(compile(self.setup, "<setup>", "exec", dont_inherit=True), namespace)
-        switch = recording(recorder)
-        if self.plan.top_level:
-            with switch:
-                exec(self.code, namespace)
-        else:
+        with switch if self.plan.top_level else contextlib.nullcontext():
             exec(self.code, namespace)
         namespace[_Assertions.NAME] = assertions
         with switch:
             exec(self.test, namespace)
+
+
+class _Surroundings:
+    """While it is open: output is caught, the stack has room for the recorder, and an alarm rings at the timeout."""
+
+    def __init__(self, recorder, output, timeout):
+        self.recorder, self.output, self.timeout = recorder, output, timeout
+
+    def __enter__(self):
+        self.stdout, sys.stdout = sys.stdout, self.output
+        self.depth = sys.getrecursionlimit()
+        sys.setrecursionlimit(self.depth + RESERVE)
+        if self.timeout:
+            signal.signal(signal.SIGALRM, lambda *_: self.recorder.stop("seconds"))
+            signal.setitimer(signal.ITIMER_REAL, self.timeout, 0.1)  # again and again: a program may catch it
+
+    def __exit__(self, *_):
+        if self.timeout:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.stdout = self.stdout
+        sys.setrecursionlimit(self.depth)
+
+
+def _failure(error, assertions, limit):
+    if error is not assertions.error:
+        return dict(exception=describe_exception(error, limit))
+    return dict(outcome="failed", got=assertions.got, expected=assertions.expected, test_line=assertions.line)
 
 
 class _Output(io.StringIO):
@@ -128,14 +138,6 @@ class _Output(io.StringIO):
 
     def close(self):
         pass
-
-
-def _failure(error, assertions, limit):
-    if error is not assertions.error:
-        return dict(exception=describe_exception(error, limit))
-    return dict(
-        outcome="failed", got=assertions.got, expected=assertions.expected, test_line=assertions.line
-    )
 
 
 class _Assertions:

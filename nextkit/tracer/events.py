@@ -131,6 +131,11 @@ def _monitoring(recorder):
         if code.co_filename == PROGRAM and get_frame(1) in recorder.suspended:
             recorder.resume(get_frame(1))
 
+    def jumped(code, offset, destination):
+        """A loop on a single line goes round: that is a new step, but no event of the line."""
+        if destination < offset and recorder.at.line.loops:
+            recorder.line(code, recorder.at.line.start)
+
     local = {
         events.PY_START: recorder.start,
         events.PY_RESUME: resumed,
@@ -138,6 +143,8 @@ def _monitoring(recorder):
         events.PY_RETURN: recorder.returned,
         events.PY_YIELD: recorder.yielded,
     }
+    if any(line.loops for line in recorder.lines):
+        local[events.JUMP] = jumped
     everywhere = {events.RAISE: raised, events.PY_UNWIND: unwound, events.PY_THROW: resumed}
     codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
 

@@ -35,14 +35,14 @@ class Line:
     start: the first line of the statement it belongs to. names: variables that it may bind. wild: whether it may
     change things in place. targets: where these are only elements of lists, each as (root variable, codes of the
     indexes), so that a long list need not be searched; else None. several: whether the statement has several lines.
-    grows: whether a number may grow beyond all bounds in it.
+    grows: whether a number may grow beyond all bounds in it. loops: whether a whole loop stands on it.
     """
 
-    __slots__ = ("busy", "grows", "names", "several", "start", "targets", "wild")
+    __slots__ = ("busy", "grows", "loops", "names", "several", "start", "targets", "wild")
 
     def __init__(self, start):
         self.start, self.names, self.wild, self.targets, self.several = start, (), False, None, False
-        self.grows = self.busy = False  # busy: whether there is anything to look at after it
+        self.grows = self.loops = self.busy = False  # busy: whether there is anything to look at after it
 
 
 class Code:
@@ -103,6 +103,7 @@ class Plan:
             line.targets = None if wild or line.wild and line.targets is None else [*(line.targets or ()), *(targets or ())]
             line.wild |= wild or bool(targets)
             line.grows |= _grows(node, header)
+            line.loops |= isinstance(node, ast.For | ast.While) and node.body[0].lineno == number
 
 
 def make_plan(program, code):
@@ -253,7 +254,7 @@ def _bound_in(node, inside=False):
 
 def _grows(node, header):
     fast = ast.Mult | ast.Pow | ast.LShift | ast.Call
-    return any(isinstance(child, fast) for part in (*header, node) for child in ast.walk(part) if part in header or child is getattr(node, "op", None))
+    return any(isinstance(child, fast) for part in header for child in ast.walk(part))
 
 
 def _module_data(tree):

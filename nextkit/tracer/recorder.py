@@ -35,6 +35,7 @@ QUIET = Line(0)
 TAIL = 40  # the last steps of a run are kept, however long it is
 BIG_INT = 1 << 200_000
 BIG = 10_000_000  # elements
+RESERVE = 120  # frames of the stack that are there for the recorder, beyond those that the program may use
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
 ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 INDEX, LINE, FUNCTION, DEPTH, CHANGES, EVENT, VALUE, WHERE, OUTPUT = range(9)
@@ -51,20 +52,21 @@ class Frame:
 
 
 class Recorder:
-    """What has been seen so far. plan: of the program. Limits as in `run_traced`. output: where it prints.
+    """What has been seen so far. plan, source: of the program. output: where it prints. Limits as in `run_traced`.
 
     tell: called with each step as it ends, already written down, for a program that may never come back.
     """
 
-    def __init__(self, plan, *, max_steps, keep, timeout, max_value, max_bytes, max_depth, output, tell=None):
+    def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
         self.plan, self.lines, self.codes, self.last_line = plan, plan.lines, plan.codes, len(plan.lines) - 1
         self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, keep, max_value, max_bytes
-        self.max_depth, self.output, self.tell = max_depth, output, tell
+        self.source, self.output, self.tell = source, output, tell
+        self.max_depth = sys.getrecursionlimit() - 15
         self.deadline = time.monotonic() + timeout
         self.steps, self.late, self.tail = [], {}, collections.deque(maxlen=TAIL)
         self.truncated, self.suspended, self.shared = [], {}, None
         self.at, self.count, self.pause, self.scanned, self.raised = None, 0, 0 if tell else min(64, max_steps), 0, None
-        self.source, self._known_starts = "", {}
+        self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
 
     # The events: a function begins, goes on, reaches a line, yields, returns, raises, is left by an exception.
@@ -377,7 +379,7 @@ class Recorder:
         if time.monotonic() > self.deadline:
             self.stop("seconds")
         self.pause = min(index + 64, self.max_steps)
-        if self.tell is not None:
+        if self.tell is not None and index <= self.keep:
             self.pause = index + 1
             self.tell(self.written([list(step) for step in self.steps[-2:]]))
 
@@ -388,8 +390,12 @@ class Recorder:
         raise Stop
 
     def _too_deep(self, depth):
-        """The recorder needs some of the stack that Python allows; ends a recursion where Python would soon do so."""
-        raise RecursionError("maximum recursion depth exceeded")
+        """Ends a recursion where Python would soon do so: the recorder needs some of the stack for itself."""
+        self.max_depth = sys.getrecursionlimit() - RESERVE - 15  # the program may have raised the limit
+        if depth >= self.max_depth:
+            if not hasattr(sys, "monitoring") and "depth" not in self.truncated:
+                self.truncated.append("depth")  # sys.settrace is off after an error in it
+            raise RecursionError("maximum recursion depth exceeded")
 
     def finish(self):
         """All kept steps in order, written down: lists [index, line, function, depth, changes, event, ...]."""
