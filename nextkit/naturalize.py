@@ -47,8 +47,10 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}")
     shown = _Shown(max_value, *((1, 1) if style == "concise" else visits))
     write = _Scratchpad(trace) if style == "scratchpad" else _Inline(trace)
+    if "depth" in trace.truncated:
+        shown = shown.without("steps after the stack was used up")
     if budget is None:
-        return write(shown)
+        return _noted(write, shown)
     return _fitted(write, shown, budget, length or count_tokens)
 
 
@@ -96,13 +98,16 @@ class _Shown:
 def _fitted(write, shown, budget, length):
     """The text of the first of ever smaller views that fits."""
     for smaller in _smaller(shown, write.last):
-        text = write(smaller)
-        if smaller.left_out:
-            text += f"\n# left out: {', '.join(smaller.left_out)}"
+        text = _noted(write, smaller)
         size = length(text)
         if size <= budget:
             return text
     raise ValueError(f"budget {budget} is too small: program, test and last state alone take {size}: raise the budget")
+
+
+def _noted(write, shown):
+    note = f"\n# left out: {', '.join(shown.left_out)}" if shown.left_out else ""
+    return write(shown) + note
 
 
 def _smaller(shown, last_step):
@@ -239,8 +244,9 @@ def _leading_lines(program):
 
 
 def _ambiguous(trace):
-    """Indexes of exception steps whose line has several expressions of the kind that raised."""
+    """Indexes of exception steps that do not say which of several expressions of one kind on their line raised."""
     raised = [step for step in trace.steps if step.event == "exception" and step.where]
+    raised = [step for step in raised if f"'{step.where}'" not in step.value]
     if not raised:
         return set()
     try:
@@ -255,7 +261,9 @@ def _several(step, statements, program):
     nodes = [node for statement in statements if statement.lineno == step.line for node in ast.walk(statement)]
     nodes = [node for node in nodes if isinstance(node, ast.expr) and node.lineno == step.line]
     kinds = {type(node) for node in nodes if ast.get_source_segment(program, node) == step.where}
-    return any(len({(n.lineno, n.col_offset, n.end_col_offset) for n in nodes if type(n) is kind}) > 1 for kind in kinds)
+    return any(
+        len({(n.lineno, n.col_offset, n.end_col_offset) for n in nodes if type(n) is kind}) > 1 for kind in kinds
+    )
 
 
 def _commentable(program):

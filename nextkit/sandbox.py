@@ -112,8 +112,8 @@ class Sandbox:
         return dict(
             steps=list(steps.values()),
             outcome="timeout" if hung else "error",
-            exception="" if hung else "the process was killed",
-            truncated=["seconds" if hung else "memory"],
+            exception="" if hung else "the process was killed, or ended itself",
+            truncated=["seconds" if hung else "killed"],
             executed=len(steps),
         )
 

@@ -33,6 +33,8 @@ abc array base64 bisect calendar cmath collections copy dataclasses datetime dec
 heapq itertools json math numbers operator pathlib queue random re socket statistics string struct textwrap threading
 time types typing unicodedata
 """.split()  # noqa: SIM905
+# Loaded when a program first names them, for the same reasons; they are slow to load and many programs need neither.
+ON_DEMAND = ("numpy", "pandas")
 DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
@@ -47,6 +49,7 @@ def serve():
     try:
         write_frame(replies, dict(isolation=isolation))
         while (request := read_frame(requests)) is not None:
+            _load_libraries(json.dumps(request))
             write_frame(replies, _in_child(request, scratch))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -107,6 +110,15 @@ def _isolate():
     if os.geteuid() == 0:
         granted.append("unprivileged user")
     return granted
+
+
+def _load_libraries(source):
+    """Import what a program names, here in the server, so that its child has it; only packages that are trusted."""
+    for name in ON_DEMAND:
+        if name in source and name not in sys.modules:
+            os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _in_child(request, scratch):

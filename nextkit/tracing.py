@@ -45,7 +45,7 @@ class Trace:
     (from 1). stdout: what was printed. executed: steps that ran, also those that are not kept. truncated: what the
     caps cut off: "steps", "seconds" (the program was stopped), "middle" (steps after the first `keep` that are not the
     last of their line), "values" (too big a value), "bytes" (values shortened), "depth" (lost track in a recursion
-    that used up the stack), "memory".
+    that used up the stack), "memory", "killed" (what the program did before its process ended is all there is).
     """
 
     task_id: str
@@ -62,21 +62,22 @@ class Trace:
     truncated: tuple[str, ...] = ()
 
 
-def trace(task, executor=None, *, program=None, test=None, max_steps=1000, timeout=2.0, sandbox=None):
-    """The Trace of a task's buggy program (or of `program`) on one of its shown tests, run in the sandbox.
+def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, keep=1000, timeout=2.0, sandbox=None):
+    """The Trace of a task's buggy program (or of `program`) on its shown tests, run in the sandbox.
 
-    test: which one, counted from 0; by default the first that does not pass, else the first. max_steps, timeout
-    (seconds): caps; a program that reaches one gives a trace that ends there. executor: a concurrent.futures
-    executor to run on instead of the local sandbox; its workers start a sandbox each.
+    test: which one, counted from 0, or several such as (0, 2), which run one after the other until one fails; by
+    default the first that does not pass, else the first. max_steps: executed lines after which the program is stopped.
+    keep: first steps that are kept; of later ones each line's last, and the end. timeout: seconds. executor: a
+    concurrent.futures executor to run on instead of the local sandbox; its workers start a sandbox each.
+    Raises ValueError for a test that the task does not have.
     """
+    limits = dict(max_steps=max_steps, keep=keep, timeout=timeout)
     if executor is not None:
-        return executor.submit(trace, task, program=program, test=test, max_steps=max_steps, timeout=timeout).result()
+        return executor.submit(trace, task, program=program, test=test, **limits).result()
     program = task.buggy if program is None else program
-    tried = [task.tests[test]] if test is not None else list(task.tests)
     first = None
-    for source in tried:
-        result = _in_sandbox(sandbox, program, source, task.setup, max_steps, timeout)
-        found = _record(task.task_id, program, source, result)
+    for source in _chosen(task, test):
+        found = _record(task.task_id, program, source, _in_sandbox(sandbox, program, source, task.setup, limits))
         if found.outcome != "passed":
             return found
         first = first or found
@@ -100,12 +101,23 @@ def trace_in_process(program, test, *, task_id="", **limits):
     return _record(task_id, program, test, run_traced(program, test, **limits))
 
 
-def _in_sandbox(sandbox, program, test, setup, max_steps, timeout):
+def _chosen(task, test):
+    """The tests to run, each on its own: all by default, one, or several as one."""
+    if test is None:
+        return task.tests
+    numbers = [test] if isinstance(test, int) else list(test)
+    for number in numbers:
+        if not -len(task.tests) <= number < len(task.tests):
+            raise ValueError(f"task {task.task_id!r} has no test {number}: it shows {len(task.tests)}, counted from 0")
+    return ["\n".join(task.tests[number] for number in numbers)]
+
+
+def _in_sandbox(sandbox, program, test, setup, limits):
     if sandbox is None:
         from nextkit.sandbox import default_sandbox
 
         sandbox = default_sandbox()
-    return sandbox.trace(program=program, test=test, setup=setup, max_steps=max_steps, timeout=timeout)
+    return sandbox.trace(program=program, test=test, setup=setup, **limits)
 
 
 def _record(task_id, program, test, result):

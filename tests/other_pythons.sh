@@ -29,5 +29,6 @@ for version in 3.11 3.12 3.13; do
         touch "$home/ready"
     fi
     echo "Tracing and naturalizing on Python $version"
-    "$home/bin/python" -m pytest -p no:cacheprovider tests/test_golden.py tests/test_tracing.py tests/test_naturalize.py
+    "$home/bin/python" -m pytest -p no:cacheprovider tests/test_golden.py tests/test_naturalize.py tests/test_tracing.py tests/test_tracing_bounds.py \
+        tests/test_tracing_truth.py
 done

@@ -1,4 +1,7 @@
-"""Golden files: what varied programs look like, naturalized. Rewrite them with NEXTKIT_GOLDEN=write and read the diff."""
+"""Golden files: what varied programs (golden/*.program) look like naturalized (*.txt).
+
+NEXTKIT_GOLDEN=write rewrites them: read the difference before you commit it.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 from nextkit.naturalize import naturalize
 from nextkit.tracing import trace_in_process
 
-PROGRAMS = sorted((Path(__file__).parent / "golden").glob("*.py"))
+PROGRAMS = sorted((Path(__file__).parent / "golden").glob("*.program"))
 LIMITS = {"endless": {"max_steps": 60}}
 
 

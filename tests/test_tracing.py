@@ -90,7 +90,12 @@ def test_the_programs_own_repr_and_eq_are_never_called():
 def test_a_generator_is_one_frame():
     program = "def g():\n    yield 1\n    yield 2\ndef f():\n    return list(g())"
     events = [(s.event, s.value) for s in steps_of(program, "assert f() == [1, 2]") if s.function == "g"]
-    assert [event for event in events if event[0] != "line"] == [("call", ""), ("yield", "1"), ("yield", "2"), ("return", "None")]
+    assert [event for event in events if event[0] != "line"] == [
+        ("call", ""),
+        ("yield", "1"),
+        ("yield", "2"),
+        ("return", "None"),
+    ]
 
 
 def test_printed_output_is_kept():

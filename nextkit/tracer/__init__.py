@@ -176,7 +176,12 @@ class _Watched(ast.NodeTransformer):
         else:
             negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
             holds, expected = self._named(self.LEFT, test.operand if negated else test), ast.Constant(str(not negated))
-        known = [ast.Constant(node.lineno), ast.Name(self.LEFT, ast.Load()), expected, *([node.msg] if node.msg else [])]
+        known = [
+            ast.Constant(node.lineno),
+            ast.Name(self.LEFT, ast.Load()),
+            expected,
+            *([node.msg] if node.msg else []),
+        ]
         failed = ast.Expr(ast.Call(ast.Name(_Assertions.NAME, ast.Load()), known, []))
         return ast.copy_location(ast.If(holds if negated else ast.UnaryOp(ast.Not(), holds), [failed], []), node)
 

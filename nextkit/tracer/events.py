@@ -9,7 +9,9 @@ import sys
 
 from nextkit.tracer.recorder import PROGRAM
 
-RETURN, YIELD, RAISE, LOOP = (dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "FOR_ITER"))
+RETURN, YIELD, RAISE, LOOP = (
+    dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "FOR_ITER")
+)
 
 
 def recording(recorder):

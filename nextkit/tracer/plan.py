@@ -51,7 +51,12 @@ class Code:
     __slots__ = ("cells", "code", "data", "elsewhere", "flags", "free", "is_function", "line", "name", "parameters")
 
     def __init__(self, code, plan):
-        self.code, self.name, self.flags, self.is_function = code, code.co_name, code.co_flags, bool(code.co_flags & inspect.CO_OPTIMIZED)
+        self.code, self.name, self.flags, self.is_function = (
+            code,
+            code.co_name,
+            code.co_flags,
+            bool(code.co_flags & inspect.CO_OPTIMIZED),
+        )
         self.line = plan.starts_of_functions.get(code.co_firstlineno, code.co_firstlineno)
         starred = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
         self.parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
@@ -100,7 +105,9 @@ class Plan:
             line.start = min(line.start, self.lines[first].start)
             line.names = tuple(dict.fromkeys([*line.names, *_bound(node, header)]))
             line.several |= last > first
-            line.targets = None if wild or line.wild and line.targets is None else [*(line.targets or ()), *(targets or ())]
+            line.targets = (
+                None if wild or (line.wild and line.targets is None) else [*(line.targets or ()), *(targets or ())]
+            )
             line.wild |= wild or bool(targets)
             line.grows |= _grows(node, header)
             line.loops |= isinstance(node, ast.For | ast.While) and node.body[0].lineno == number
@@ -272,7 +279,9 @@ def _module_data(tree):
 def _does_something(statement):
     if isinstance(statement, (*SCOPES, ast.Import, ast.ImportFrom, ast.Pass)):
         return False
-    return not _names_a_lambda(statement) and not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+    return not _names_a_lambda(statement) and not (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
 
 
 def _names_a_lambda(statement):
@@ -290,7 +299,9 @@ def _defined(nodes):
     found = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     found |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     found |= {node.name for node in nodes if isinstance(node, SCOPES)}
-    return found | {alias.asname for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    return found | {
+        alias.asname for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    }
 
 
 def _is_function(node, defined):

@@ -18,6 +18,7 @@ from nextkit.tracer.values import (
     SMALL,
     Shot,
     Text,
+    alike,
     contains,
     describe_exception,
     differences,
@@ -222,11 +223,13 @@ class Recorder:
                 value = self._bounded(value)
             changes.append((name, None, value))
         elif kind not in CODE and not (kind is type(before) is type):
-            self._watch(at, name, value, None, changes)
+            self._watch(at, name, value, changes)
 
-    def _watch(self, at, name, value, before, changes):
-        frozen = freeze(value)
+    def _watch(self, at, name, value, changes):
+        frozen, before = freeze(value), at.watched.get(name)
         at.watched[name] = frozen
+        if type(frozen) is Shot and frozen.size <= SMALL and before is not None and alike(before, frozen):
+            return
         changes.append((name, None, self._storable(frozen)))
         if type(frozen) is Shot and frozen.size > BIG:
             self.stop("values")

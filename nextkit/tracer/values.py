@@ -136,10 +136,17 @@ def differences(name, old, new, whole=40, most=3):
     return found
 
 
+def alike(before, now):
+    """Whether two frozen values would be written alike, also in the types of their elements."""
+    return type(before) is type(now) and _equal(before, now)
+
+
 def contains(shot, value):
     """Whether `value`, a container, is somewhere inside a Shot."""
-    return type(shot) is Shot and shot.parts is not None and any(
-        shot.items[place] is value or contains(part, value) for place, part in shot.parts.items()
+    return (
+        type(shot) is Shot
+        and shot.parts is not None
+        and any(shot.items[place] is value or contains(part, value) for place, part in shot.parts.items())
     )
 
 
