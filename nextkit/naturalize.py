@@ -202,12 +202,12 @@ def _state(step, max_value, ambiguous=False):
 
 
 def _thinned(states, first, last):
-    """The first and last states, and every exception; dots where some are left out."""
+    """The first and last states, and every exception; dots where some between are left out."""
     cut = len(states) - last
     shown, skipped = [], False
     for number, (raised, state) in enumerate(states):
         if number < first or number >= cut or raised:
-            shown += ["...", state] if skipped else [state]
+            shown += ["...", state] if skipped and first else [state]
             skipped = False
         else:
             skipped = True

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextkit.naturalize import naturalize, shorten, strip_trace
+from nextkit.naturalize import STYLES, count_tokens, naturalize, shorten, strip_trace
 from nextkit.offline.corpus import draw_task, failing_trace
 from nextkit.tracing import trace_in_process
 
 SEPARATE = "def separate(lst):\n    odd = []\n    for n in lst:\n        if n % 2 == 0:\n            odd.append(n)\n    return odd"
+STATE = re.compile(r"(?:# |; )\((\d+)\) ")
 GOLDEN = """\
 def separate(lst):  # (0) lst=[1, 2, 3]
     odd = []  # (1) odd=[]
@@ -84,7 +85,108 @@ def test_stripping_the_comments_gives_program_and_test_back(seed):
 def test_order_numbers_rise_within_a_line_and_name_steps_of_that_line(seed):
     if task := draw_task(random.Random(seed)):
         trace = failing_trace(task)
+        lines = {step.index: step.line for step in trace.steps}
         for number, line in enumerate(naturalize(trace).splitlines()[:-1], 1):
-            indexes = [int(k) for k in re.findall(r"(?:# |; )\((\d+)\) ", line)]
+            indexes = [int(k) for k in STATE.findall(line)]
             assert indexes == sorted(set(indexes))
-            assert all(trace.steps[k].line == number for k in indexes)
+            assert all(lines[k] == number for k in indexes)
+
+
+def shown_values(text):
+    """(step index, path or event, value as shown) of every state in a naturalized text."""
+    for line in text.splitlines():
+        for state in re.split(r"; (?=\(\d+\) )|; \.\.\.(?=; )", line.partition("  # ")[2]):
+            if found := STATE.match("# " + state):
+                yield from ((int(found[1]), part) for part in state[len(found[1]) + 3 :].split("; "))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([32, 12]))
+def test_every_value_shown_is_in_the_raw_trace_at_that_step(seed, max_value):
+    if task := draw_task(random.Random(seed)):
+        trace = failing_trace(task)
+        raw = {step.index: step for step in trace.steps}
+        for index, part in shown_values(naturalize(trace, max_value=max_value)):
+            step = raw[index]
+            values = [f"{path}={value}" for path, value in step.changes]
+            values += [f"{step.event} {step.value}", step.value, f"{step.value} in {step.where}"]
+            begin, _, end = part.partition("...")
+            assert any(value.startswith(begin) and value.endswith(end) for value in values), (part, values)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(STYLES), st.integers(1, 400))
+def test_a_budget_holds_and_the_end_of_the_story_stays(seed, style, budget):
+    if not (task := draw_task(random.Random(seed))):
+        return
+    trace = failing_trace(task)
+    try:
+        text = naturalize(trace, style=style, budget=budget)
+    except ValueError as error:
+        assert f"budget {budget} is too small" in str(error)
+        return
+    whole = naturalize(trace, style=style)
+    assert count_tokens(text) <= budget and (text == whole) == (count_tokens(whole) <= budget)
+    last = max(step.index for step in trace.steps if step.changes or step.event in ("return", "exception"))
+    outcome = {"failed": "# got ", "error": "# raised ", "timeout": "# stopped after "}[trace.outcome]
+    assert outcome in text and f"({last}) " in text
+    assert all(f"({step.index}) " in text for step in trace.steps if step.event == "exception")
+    if style != "scratchpad":
+        assert strip_trace(text) == f"{task.buggy}\n{trace.test}"
+
+
+def test_a_budget_takes_long_values_first_then_middle_then_early_states():
+    program = "def f(n):\n    s = 'some text that is quite long, is it not?'\n    for i in range(n):\n        s = s + str(i)\n    return s"
+    trace = trace_in_process(program, "assert f(20) == 1")
+    notes = []
+    for budget in range(400, 60, -1):
+        try:
+            text = naturalize(trace, budget=budget)
+        except ValueError:
+            break
+        note = text.rpartition("# left out: ")[2] if "# left out: " in text else ""
+        notes += [note] if note not in notes else []
+    assert notes == [
+        "",
+        "long values",
+        "long values, middle states",
+        "long values, middle states, early states",
+        "long values, middle states, early states, early lines",
+    ]
+
+
+def test_any_tokenizers_length_can_be_the_measure():
+    trace = trace_in_process(SEPARATE, "assert separate([1, 2, 3, 4, 5]) == [1]")
+    assert len(naturalize(trace, budget=260, length=len)) <= 260
+
+
+def test_a_budget_below_the_program_itself_is_an_error_that_says_the_least():
+    with pytest.raises(ValueError, match=r"budget 10 is too small.* take \d+: raise the budget"):
+        naturalize(trace_in_process(SEPARATE, "assert separate([1]) == [2]"), budget=10)
+
+
+def test_comments_of_the_programs_own_stay_when_ours_come_off():
+    program = "def f(x):  # note: (1) here\n    # got it\n    s = 'a  # (0) b'\n    return x  # raised?"
+    text = naturalize(trace_in_process(program, "assert f(1) == 2"))
+    assert strip_trace(text) == f"{program}\nassert f(1) == 2"
+
+
+def test_the_failing_expression_is_named_only_where_its_line_leaves_a_doubt():
+    one = naturalize(trace_in_process("def f(x):\n    return x[9]", "assert f([1]) == 1"))
+    two = naturalize(trace_in_process("def f(x):\n    return x[0] + x[9]", "assert f([1]) == 1"))
+    assert " in x[9]" not in one and "IndexError: list index out of range in x[9]" in two
+
+
+def test_what_came_out_stands_at_the_assertion_that_failed():
+    trace = trace_in_process("def f(x):\n    return x", "assert f(1) == 1\nassert f(2) == 3\nassert f(4) == 4")
+    assert naturalize(trace).splitlines()[-2:] == ["assert f(2) == 3  # got 2", "assert f(4) == 4"]
+
+
+def test_a_scratchpad_writes_each_step_on_a_line():
+    text = naturalize(trace_in_process("def f(x):\n    y = x\n    return y", "assert f(1) == 2"), style="scratchpad")
+    assert text.splitlines()[3:] == [
+        "# (0) def f(x): -> x=1",
+        "# (1) y = x -> y=1",
+        "# (2) return y -> return 1",
+        "assert f(1) == 2  # got 1",
+    ]

@@ -120,6 +120,111 @@ def test_a_program_that_hangs_in_one_line_comes_back_as_a_timeout(task, sandbox)
     assert trace(task, program=hung, timeout=0.3, sandbox=sandbox).outcome == "timeout"
 
 
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("return xs[0] + xs[9]", "xs[9]"),
+        ("return 1 // (len(xs) - 1)", "1 // (len(xs) - 1)"),
+        ("return [x[0] for x in xs]", "x[0]"),
+        ("return xs.nothing", "xs.nothing"),
+        ("return unknown + 1", "unknown"),
+    ],
+)
+def test_the_expression_that_raised_is_named(line, where):
+    (step,) = [s for s in steps_of(f"def f(xs):\n    {line}", "assert f([1]) == 1") if s.event == "exception"]
+    assert step.where == where
+
+
+def test_an_exception_that_finally_passes_on_is_no_return():
+    program = "def f():\n    try:\n        raise KeyError(1)\n    finally:\n        a = 1"
+    assert {s.event for s in steps_of(program, "assert f() == 1")} == {"call", "line", "exception"}
+
+
+def test_an_exception_with_a_message_of_the_programs_own_does_not_run_it():
+    program = "class E(Exception):\n    def __str__(self):\n        print('side')\n        return 'x'\ndef f():\n    raise E('why')"
+    found = trace_in_process(program, "assert f() == 1")
+    assert (found.exception, found.stdout) == ("E: why", "")
+
+
+@pytest.mark.parametrize(
+    ("test", "got", "expected"),
+    [
+        ("assert f(1) == 2", "1", "2"),
+        ("assert not f(1)", "1", "False"),
+        ("assert f(0)", "0", "True"),
+        ("assert f(1) in (2, 3)", "1", "in (2, 3)"),
+        ("assert f(1) > 4, 'small'", "1", "> 4"),
+        ("def check(g):\n    assert g(1) == 1\n    assert g(2) == 3\ncheck(f)", "2", "3"),
+    ],
+)
+def test_every_form_of_assertion_tells_both_sides(test, got, expected):
+    found = trace_in_process("def f(x):\n    return x", test)
+    assert (found.outcome, found.got, found.expected) == ("failed", got, expected)
+
+
+def test_the_line_of_the_test_that_failed_is_known():
+    found = trace_in_process("def f(x):\n    return x", "assert f(1) == 1\nassert f(2) == 3\nassert f(4) == 4")
+    assert found.test_line == 2
+
+
+def test_printed_output_belongs_to_the_step_that_printed_it():
+    program = "def g():\n    print('in')\ndef f():\n    g()\n    print('out')"
+    printed = {s.line: s.output for s in steps_of(program, "assert f() == 1") if s.output}
+    assert printed == {2: "in\n", 5: "out\n"}
+
+
+def test_numpy_values_are_written_and_never_compared():
+    pytest.importorskip("numpy")
+    program = "import numpy as np\ndef f():\n    a = np.zeros(2)\n    a[1] = 5\n    b = {'k': a}\n    a += 1\n    return a.sum()"
+    changes = [s.changes for s in steps_of(program, "assert f() == 0") if s.changes]
+    assert changes[1] == (("a", "array([0.0, 5.0])"),)
+    assert changes[3] == (("a", "array([1.0, 6.0])"), ("b", "{'k': array([1.0, 6.0])}"))
+
+
+def test_pandas_values_are_written_by_their_contents():
+    pytest.importorskip("pandas")
+    program = "import pandas as pd\ndef f():\n    d = pd.DataFrame({'x': [1, 2]})\n    d['y'] = d.x * 2\n    s = d.y\n    return 1"
+    changes = [s.changes for s in steps_of(program, "assert f() == 0") if s.changes]
+    assert changes == [
+        (("d", "DataFrame({'x': [1, 2]})"),),
+        (("d", "DataFrame({'x': [1, 2], 'y': [2, 4]})"),),
+        (("s", "Series([2, 4])"),),
+    ]
+
+
+def test_attributes_are_changes_of_their_object():
+    program = "class A:\n    def __init__(self):\n        self.v = 1\n    def set(self):\n        self.v = 3\ndef f():\n    a = A()\n    a.set()"
+    changes = [s.changes for s in steps_of(program, "assert f() == 0") if s.changes and s.event != "call"]
+    assert changes == [(("a", "A(v=1)"),), (("self.v", "1"),), (("a.v", "3"),), (("self.v", "3"),)]
+
+
+def test_a_change_on_the_last_line_is_seen():
+    assert steps_of("def f(a):\n    a.append(1)", "assert f([]) == 1")[-1].changes == (("a", "[1]"),)
+
+
+def test_a_global_that_a_function_binds_is_a_change():
+    program = "n = 0\ndef f():\n    global n\n    n += 1\n    return n"
+    assert [s.changes for s in steps_of(program, "assert f() == 0") if s.line == 4] == [(("n", "1"),)]
+
+
+def test_a_table_too_long_to_write_is_told_by_its_element():
+    program = (
+        "def f():\n    t = [[0] * 20 for _ in range(20)]\n    t[3][4] = 7\n    row = t[3]\n    row[0] = 9\n    return 1"
+    )
+    steps = {s.line: dict(s.changes) for s in steps_of(program, "assert f() == 0") if s.changes}
+    assert steps[3] == {"t[3][4]": "7"} and steps[5]["t[3][0]"] == "9"
+
+
+def test_several_tests_run_one_after_the_other(task, sandbox):
+    found = trace(task, program=task.reference, test=(1, 0), sandbox=sandbox)
+    assert found.test == f"{task.tests[1]}\n{task.tests[0]}" and [s.event for s in found.steps].count("call") == 2
+
+
+def test_a_test_that_is_not_there_is_named(task):
+    with pytest.raises(ValueError, match="'t/1' has no test 5: it shows 2"):
+        trace(task, test=5)
+
+
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: (

@@ -63,7 +63,15 @@ g = numbers(x)
 y = sum(g)
 a.extend(map(int, a[:1]))
 return x""".splitlines()
-HEADERS = ["for v in range(2):", "for x in a[:3]:", "if x > y:", "try:", "with quiet():", "while len(log) < 4:", "if a:"]
+HEADERS = [
+    "for v in range(2):",
+    "for x in a[:3]:",
+    "if x > y:",
+    "try:",
+    "with quiet():",
+    "while len(log) < 4:",
+    "if a:",
+]
 PRELUDE = """\
 import contextlib
 total = 0

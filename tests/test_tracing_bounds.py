@@ -1,0 +1,119 @@
+"""Tracing: whatever a program does, a useful trace comes back, inside the caps, and says what was cut."""
+
+import resource
+
+import pytest
+
+from nextkit.sandbox import Sandbox
+from nextkit.tasks import RepairTask
+from nextkit.tracing import trace, trace_in_process
+
+ENDLESS = "def f(n):\n    while True:\n        n += 1"
+DEEP = "import sys\nsys.setrecursionlimit(30000)\ndef f(n):\n    return 0 if n == 0 else 1 + f(n - 1)"
+FOREVER = "def f(n):\n    return f(n + 1)"
+MILLION = "def f(n):\n    a = list(range(10 ** 6))\n    for i in range(20):\n        a[i] = -1\n        a.append(i)\n    return len(a)"
+TABLE = "def f(n):\n    t = []\n    for i in range(n):\n        t.append([])\n        for j in range(n):\n            t[i].append(i * j)\n    return len(t)"
+
+
+@pytest.fixture(scope="module")
+def box():
+    with Sandbox() as shared:
+        yield shared
+
+
+def traced(program, box, call="f(3)", **limits):
+    return trace(RepairTask("t/1", "?", program, (f"assert {call} == 0",)), sandbox=box, **limits)
+
+
+def test_an_endless_loop_is_stopped_and_both_its_ends_are_kept():
+    found = trace_in_process(ENDLESS, "assert f(0) == 0", max_steps=5000, keep=100)
+    assert (found.outcome, found.executed, found.truncated) == ("timeout", 5000, ("steps", "middle"))
+    assert found.steps[99].index == 99 and found.steps[-1].index == 4999 and len(found.steps) < 200
+
+
+def test_a_long_run_that_ends_keeps_its_result_and_the_last_state_of_each_line():
+    program = "def f(n):\n    first = n\n    for i in range(n):\n        last = i\n    return last"
+    found = trace_in_process(program, "assert f(3000) == 0", keep=50)
+    assert (found.outcome, found.got, found.truncated) == ("failed", "2999", ("middle",))
+    assert [s.changes for s in found.steps if s.line == 4][-1] == (("last", "2999"),)
+
+
+def test_a_recursion_of_ten_thousand_levels_is_followed():
+    found = trace_in_process(DEEP, "assert f(10_000) == 1", max_steps=50_000)
+    assert (found.outcome, found.got) == ("failed", "10000") and max(s.depth for s in found.steps) == 10_001
+
+
+def test_a_recursion_without_end_is_a_recursion_error():
+    found = trace_in_process(FOREVER, "assert f(0) == 1")
+    assert (found.outcome, found.exception) == ("error", "RecursionError: maximum recursion depth exceeded")
+    assert 900 < max(step.depth for step in found.steps) < 1000
+
+
+def test_a_program_may_recurse_as_deep_as_without_tracing():
+    assert trace_in_process(DEEP[DEEP.index("def") :], "assert f(950) == 950").outcome == "passed"
+
+
+def test_a_list_of_a_million_elements_is_told_by_the_elements_that_change():
+    found = trace_in_process(MILLION, "assert f(3) == 0", timeout=30)
+    paths = [path for step in found.steps for path, _ in step.changes]
+    assert (found.got, found.truncated) == ("1000020", ())
+    assert "a[0]" in paths and "a[19]" in paths and "a[1000019]" in paths
+
+
+def test_a_growing_table_costs_no_more_at_its_end_than_at_its_beginning():
+    found = trace_in_process(TABLE, "assert f(120) == 0", max_steps=10**6, timeout=60)
+    assert found.got == "120" and ("t[119][119]", "14161") in [c for step in found.steps for c in step.changes]
+
+
+@pytest.mark.parametrize(
+    "body", ["raise ValueError", "return 'x' * 10 ** 7", "while True: pass", "print('side effect')"]
+)
+def test_a_repr_of_the_programs_own_is_never_called(body):
+    program = f"class A:\n    def __repr__(self):\n        {body}\n    __str__ = __eq__ = __hash__ = __repr__\ndef f():\n    a = [A()]\n    return a"
+    found = trace_in_process(program, "assert f() is None")
+    assert (found.outcome, found.got, found.stdout) == ("failed", "[A()]", "")
+
+
+def test_attributes_are_read_without_running_the_programs_code():
+    program = "class A:\n    def __getattr__(self, name):\n        print(name)\n    __getattribute__ = __getattr__\n    @property\n    def __class__(self):\n        print('class')\ndef f():\n    a = A()\n    return 1"
+    assert trace_in_process(program, "assert f() == 1").stdout == ""
+
+
+def test_a_text_that_grows_is_cut_and_fills_no_memory():
+    program = "def f():\n    s = 'x' * 10 ** 6\n    for i in range(50):\n        s += 'y' * 10 ** 5\n    return len(s)"
+    assert all(len(value) < 250 for s in trace_in_process(program, "assert f() == 1").steps for _, value in s.changes)
+
+
+def test_the_bytes_of_a_trace_are_capped_by_shortening_every_value():
+    program = "def f():\n    for i in range(300):\n        s = 'abc' * 60 + str(i)\n    return s"
+    found = trace_in_process(program, "assert f() == 1", max_bytes=20_000)
+    assert "bytes" in found.truncated and sum(len(v) for s in found.steps for _, v in s.changes) < 20_000
+
+
+def test_memory_that_runs_out_is_an_error_and_the_process_stays_in_its_limit(box):
+    found = traced("def f(n):\n    a = []\n    while True:\n        a.append(bytearray(10 ** 7))", box)
+    assert (found.outcome, found.exception) == ("error", "MemoryError") and "memory" in found.truncated
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1_000_000  # kilobytes
+
+
+def test_a_sleeping_program_is_woken_at_the_timeout(box):
+    found = traced("def f(n):\n    m = n\n    import time\n    time.sleep(60)", box, timeout=0.3)
+    assert (found.outcome, found.truncated, len(found.steps)) == ("timeout", ("seconds",), 4)
+
+
+def test_one_line_that_never_ends_gives_the_steps_before_it(box):
+    found = traced("def f(n):\n    m = n\n    return sum(range(10 ** 12))", box, timeout=0.3)
+    assert (found.outcome, found.truncated) == ("timeout", ("seconds",))
+    assert found.steps[-1].changes == (("m", "3"),)
+
+
+def test_a_process_that_ends_itself_gives_the_steps_before(box):
+    found = traced("import os\ndef f(n):\n    m = n\n    os._exit(0)", box)
+    assert (found.outcome, found.truncated) == ("error", ("killed",)) and found.steps[-1].changes == (("m", "3"),)
+
+
+def test_a_program_that_catches_everything_is_stopped_all_the_same(box):
+    program = (
+        "def f(n):\n    while True:\n        try:\n            n += 1\n        except BaseException:\n            pass"
+    )
+    assert traced(program, box, timeout=0.5).outcome == "timeout"
