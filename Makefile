@@ -16,6 +16,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
 	NEXTKIT_FAST=1 $(BIN)/python -m pytest tests
+	tests/other_pythons.sh
 	NEXTKIT_FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 lab: $(READY)

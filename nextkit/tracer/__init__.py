@@ -70,7 +70,7 @@ class Traced:
         if self.problem is not None:
             text = describe_exception(self.problem, limits["max_value"])
             return result | dict(exception=text, steps=[], executed=0, truncated=(), stdout="")
-        output, assertions = _Output(), _Assertions(limits["max_value"])
+        output, assertions = Output(), Assertions(limits["max_value"])
         recorder = Recorder(self.plan, source=self.program, output=output, **limits)
         try:
             with _Surroundings(recorder, output, limits["timeout"] if alarm else 0):
@@ -89,7 +89,7 @@ class Traced:
         exec(compile(self.setup, "<setup>", "exec", dont_inherit=True), namespace)
         with switch if self.plan.top_level else contextlib.nullcontext():
             exec(self.code, namespace)
-        namespace[_Assertions.NAME] = assertions
+        namespace[Assertions.NAME] = assertions
         with switch:
             exec(self.test, namespace)
 
@@ -121,7 +121,7 @@ def _failure(error, assertions, limit):
     return dict(outcome="failed", got=assertions.got, expected=assertions.expected, test_line=assertions.line)
 
 
-class _Output(io.StringIO):
+class Output(io.StringIO):
     """Where the program prints; it may close this without harm. fresh: whether there is text not taken yet."""
 
     fresh, _end = False, 0
@@ -140,7 +140,7 @@ class _Output(io.StringIO):
         pass
 
 
-class _Assertions:
+class Assertions:
     """Called where an assertion of the test has failed, with both of its sides."""
 
     NAME = "__nextkit_failed__"
@@ -182,7 +182,7 @@ class _Watched(ast.NodeTransformer):
             expected,
             *([node.msg] if node.msg else []),
         ]
-        failed = ast.Expr(ast.Call(ast.Name(_Assertions.NAME, ast.Load()), known, []))
+        failed = ast.Expr(ast.Call(ast.Name(Assertions.NAME, ast.Load()), known, []))
         return ast.copy_location(ast.If(holds if negated else ast.UnaryOp(ast.Not(), holds), [failed], []), node)
 
     @staticmethod

@@ -50,7 +50,9 @@ class TraceInspector(widgets.VBox):
         for step in self.trace.steps[: self.step + 1]:
             if (step.function, step.depth) == (current.function, current.depth):
                 known = {} if step.event == "call" else known
-                known |= dict(step.changes)
+                for path, value in step.changes:  # a value that is told anew makes what was told of its parts old
+                    known = {n: v for n, v in known.items() if not n.startswith((f"{path}[", f"{path}."))}
+                    known[path] = value
         return known
 
     def page(self):
