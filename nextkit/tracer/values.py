@@ -295,10 +295,11 @@ def _both_ends(shot, order, front, limit):
     back, used = [], 0
     while front and sum(len(piece) + 2 for piece in front) > limit * 2 // 3:
         front.pop()
+    front = front or [_piece(shot, order[0], limit // 2)]
     for place in reversed(order[len(front) :]):
-        piece = _piece(shot, place, limit)
+        piece = _piece(shot, place, max(8, limit // 3 - used))
         used += len(piece) + 2
-        if used > limit // 3:
+        if used > limit // 3 and back:
             break
         back.append(piece)
     return [*front, "...", *reversed(back)]
