@@ -6,12 +6,12 @@ run at full speed. Before, `sys.settrace` tells of every call anywhere; its even
 
 import dis
 import sys
+import threading
 
 from nextkit.tracer.recorder import PROGRAM
 
-RETURN, YIELD, RAISE, LOOP = (
-    dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "FOR_ITER")
-)
+RETURN, YIELD, RAISE = (dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS"))
+NEXT = {dis.opmap.get("FOR_ITER"), dis.opmap.get("SEND")}  # where StopIteration is the way things end, not an error
 
 
 def recording(recorder):
@@ -57,24 +57,26 @@ def source_of(positions, source):
 
 def _settrace(recorder):
     start, line, returned, yielded = recorder.start, recorder.line, recorder.returned, recorder.yielded
-    suspended, operations = recorder.suspended, {}
+    suspended, operations, thrown = recorder.suspended, {}, None
 
     def follow(frame, event, argument):
+        nonlocal thrown
         if event == "line":
             line(frame.f_code, frame.f_lineno)
         elif event == "return":
-            code = frame.f_code
-            operation = _operation(operations, code, frame.f_lasti)
+            operation = _operation(operations, frame.f_code, frame.f_lasti)
             if operation == RETURN:
-                returned(code, 0, argument)
-            elif operation == YIELD:
-                yielded(code, 0, argument)
+                returned(frame.f_code, 0, argument)
+            elif operation == YIELD and recorder.at.step is not thrown:
+                yielded(frame.f_code, 0, argument)
             else:
                 recorder.unwound()
         elif event == "exception":
             _, error, traceback = argument
             operation = _operation(operations, frame.f_code, frame.f_lasti)
-            if not (operation == LOOP and isinstance(error, StopIteration)):
+            if operation == YIELD:  # thrown into a generator that rests there
+                thrown = recorder.at.step
+            if not (operation in NEXT and isinstance(error, StopIteration)) and type(error) is not GeneratorExit:
                 where = failing_expression(traceback, frame, recorder.source)
                 recorder.raising(error, where, operation == RAISE)
         return follow
@@ -114,15 +116,19 @@ class _Switch:
 def _monitoring(recorder):
     monitoring, events = sys.monitoring, sys.monitoring.events
     tool = next(number for number in (2, 4, 3, 5, 1, 0) if monitoring.get_tool(number) is None)
-    get_frame = sys._getframe
 
-    def current(error_code):
-        return recorder.at is not None and error_code.co_filename == PROGRAM and get_frame(2) is recorder.at.frame
+    def frame_of(code):
+        frame = sys._getframe(2)
+        while frame.f_code is not code:
+            frame = frame.f_back
+        return frame
+
+    def current(code):
+        return recorder.at is not None and code.co_filename == PROGRAM and frame_of(code) is recorder.at.frame
 
     def raised(code, offset, error):
-        if current(code):
-            frame = recorder.at.frame
-            where = failing_expression(error.__traceback__, frame, recorder.source)
+        if current(code) and type(error) is not GeneratorExit:
+            where = failing_expression(error.__traceback__, recorder.at.frame, recorder.source)
             recorder.raising(error, where, code.co_code[offset] == RAISE)
 
     def unwound(code, offset, error):
@@ -130,8 +136,8 @@ def _monitoring(recorder):
             recorder.unwound()
 
     def resumed(code, offset, *_):
-        if code.co_filename == PROGRAM and get_frame(1) in recorder.suspended:
-            recorder.resume(get_frame(1))
+        if code.co_filename == PROGRAM and (frame := frame_of(code)) in recorder.suspended:
+            recorder.resume(frame)
 
     def jumped(code, offset, destination):
         """A loop on a single line goes round: that is a new step, but no event of the line."""
@@ -148,6 +154,9 @@ def _monitoring(recorder):
     if any(line.loops for line in recorder.lines):
         local[events.JUMP] = jumped
     everywhere = {events.RAISE: raised, events.PY_UNWIND: unwound, events.PY_THROW: resumed}
+    if recorder.plan.threaded:
+        local = {event: _in_this_thread(callback) for event, callback in local.items()}
+        recorder.above = 2
     codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
 
     def on():
@@ -167,3 +176,9 @@ def _monitoring(recorder):
         monitoring.free_tool_id(tool)
 
     return _Switch(on, off)
+
+
+def _in_this_thread(callback):
+    """sys.monitoring tells of all threads; a trace is of one."""
+    thread = threading.get_ident()
+    return lambda *event: callback(*event) if threading.get_ident() == thread else None

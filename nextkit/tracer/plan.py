@@ -77,7 +77,7 @@ class Plan:
         self.lambdas = {statement.value.lineno for statement in tree.body if _names_a_lambda(statement)}
         self.data = tuple(_module_data(tree))
         self.top_level = any(_does_something(statement) for statement in tree.body)
-        self.threaded = bool({"threading", "concurrent", "asyncio", "_thread"} & _imported(tree))
+        self.threaded = bool({"threading", "concurrent", "_thread", "multiprocessing"} & _imported(tree))
         knowledge = _Knowledge(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):

@@ -222,7 +222,7 @@ class Recorder:
             elif kind is str and len(value) > self.max_value:
                 value = self._bounded(value)
             changes.append((name, None, value))
-        elif kind not in CODE and not (kind is type(before) is type):
+        elif kind not in CODE and not issubclass(kind, type):
             self._watch(at, name, value, changes)
 
     def _watch(self, at, name, value, changes):
