@@ -9,6 +9,7 @@ costs time, never truth.
 import ast
 import builtins
 import inspect
+import sys
 import types
 
 PURE_CALLS = frozenset(
@@ -25,6 +26,7 @@ PURE_MODULES = frozenset({"math", "cmath", "re", "string", "operator", "fraction
 LAZY = frozenset({"map", "filter", "iter", "reduce", "eval", "exec", "globals", "locals", "vars", "setattr", "getattr"})
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+LIVE = sys.version_info >= (3, 13)  # whether f_locals, asked for once, stay true as the frame goes on
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 OPERATIONS = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Subscript, ast.JoinedStr, ast.Starred)
 
@@ -48,7 +50,19 @@ class Line:
 class Code:
     """What never changes about a function of the program: its name, where it stands, its variables by role."""
 
-    __slots__ = ("cells", "code", "data", "elsewhere", "flags", "free", "is_function", "line", "name", "parameters")
+    __slots__ = (
+        "cells",
+        "code",
+        "data",
+        "elsewhere",
+        "flags",
+        "free",
+        "is_function",
+        "line",
+        "looks",
+        "name",
+        "parameters",
+    )
 
     def __init__(self, code, plan):
         self.code, self.name, self.flags, self.is_function = (
@@ -62,6 +76,7 @@ class Code:
         self.parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
         self.cells, self.free = code.co_cellvars, code.co_freevars
         self.data = tuple(name for name in plan.data if name in code.co_names)
+        self.looks = LIVE or bool(self.parameters or self.free)  # whether its variables are asked for at its beginning
         self.elsewhere = bool(self.cells or self.data)
 
 

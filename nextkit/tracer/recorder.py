@@ -10,7 +10,7 @@ import inspect
 import sys
 import time
 
-from nextkit.tracer.plan import Line
+from nextkit.tracer.plan import LIVE, Line
 from nextkit.tracer.values import (
     ATOMS,
     CODE,
@@ -29,7 +29,6 @@ from nextkit.tracer.values import (
 )
 
 PROGRAM = "<program>"
-LIVE = sys.version_info >= (3, 13)  # whether f_locals, asked for once, stay true as the frame goes on
 MISSING = object()
 NOTHING = Text("")
 QUIET = Line(0)
@@ -79,8 +78,9 @@ class Recorder:
         if depth >= self.max_depth:
             self._too_deep(depth)
         at.caller, at.frame, at.code, at.name, at.line = caller, frame, code, code.name, QUIET
-        known, seen = at.known, at.seen = {}, frame.f_locals
+        known = at.known = {}
         at.watched = {}
+        seen = at.seen = frame.f_locals if code.looks else None
         self.at = at
         if not code.is_function:
             at.step = None

@@ -17,8 +17,8 @@ ATOMS = frozenset(
     {int, float, bool, str, bytes, complex, type(None), type(...), range, decimal.Decimal, fractions.Fraction}
     | {datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 )
-PLAIN_KINDS = frozenset({list, tuple})
-NUMBERS = frozenset({int, float, bool, type(None)})
+PLAIN_KINDS = frozenset({list, tuple, dict})
+SHORT = frozenset({int, float, bool, str, type(None)})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
 SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque, type({}.keys()), type({}.values())})
 DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
@@ -108,9 +108,9 @@ def render(frozen, limit=200):
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
     if kind is not Shot:
         return _atom(frozen, kind, limit)
-    if frozen.kind in PLAIN_KINDS and frozen.parts is None and len(frozen.items) <= SMALL:
+    if frozen.size <= SMALL and not frozen.own:
         text = _at_once(frozen, limit)
-        if len(text) <= limit:
+        if text is not None and len(text) <= limit:
             return text
     return _container(frozen, limit)
 
@@ -123,8 +123,10 @@ def differences(name, old, new, whole=40, most=3):
     """
     if type(old) is not Shot or type(new) is not Shot or old.kind is not new.kind:
         return [(name, new)]
-    if not _is_object(new.kind) and len(render(new, 4 * whole)) <= whole:
-        return [(name, new)]
+    if not _is_object(new.kind):
+        text = render(new, 4 * whole)
+        if len(text) <= whole:
+            return [(name, Text(text))]
     places = _changed(old, new)
     if not places or (len(places) > most and not _is_object(new.kind)):
         return [(name, new)]
@@ -267,14 +269,30 @@ def _long_int(value, limit):
 
 
 def _at_once(shot, limit):
-    """Python's own repr of a list or tuple of numbers or short texts; too long a text where that could be slow."""
-    kinds = {*map(type, shot.items)}
-    if kinds <= NUMBERS or (kinds == {str} and sum(map(len, shot.items)) < limit):
-        try:
-            return repr(shot.kind(shot.items))
-        except ValueError:  # a number has thousands of digits
-            pass
-    return "x" * (limit + 1)
+    """Python's own repr, which is fast, of what is all lists, tuples, dicts, numbers and short texts; else None."""
+    try:
+        return repr(_thawed(shot, limit))
+    except ValueError:  # something else is in it, or a number has thousands of digits
+        return None
+
+
+def _thawed(shot, limit):
+    """The plain container that a Shot was taken of. Raises ValueError where it was none."""
+    kind, items, keys = shot.kind, shot.items, shot.keys
+    kinds = set(map(type, items))
+    if kind not in PLAIN_KINDS or (keys is not None and not set(map(type, keys)) <= SHORT):
+        raise ValueError
+    if str in kinds and max(len(item) for item in items if type(item) is str) > limit:
+        raise ValueError
+    if shot.parts:
+        items = [*items]
+        for place, part in shot.parts.items():
+            if type(part) is not Shot:
+                raise ValueError
+            items[place] = _thawed(part, limit)
+    elif not kinds <= SHORT:
+        raise ValueError
+    return dict(zip(keys, items, strict=True)) if keys is not None else items if kind is list else kind(items)
 
 
 def _container(shot, limit):
