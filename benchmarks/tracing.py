@@ -3,7 +3,7 @@
     python benchmarks/tracing.py folder-with-mbpp.jsonl        # pip install pysnooper snoop hunter viztracer for peers
 
 For each of 300 MBPP programs (drawn with seed 0) and its first test: the time of running the test plainly, and under
-each tracer, in turn, five times; then the ratio of the medians. Compiling, and switching a tracer on, is not
+a tracer, in turn, five times; then the ratio of the medians. Compiling, and switching a tracer on, is not
 counted; for nextkit, writing the values down is. The table goes to benchmarks/README.md, a section for each Python.
 """
 
@@ -54,8 +54,8 @@ def speed(rows, repeats):
     tracers |= {"nextkit, no cap on steps": ours_uncapped, "nextkit, whole job": whole_job} | peers()
     pairs = {name: [] for name in tracers}
     programs = [Program(row) for row in rows]
-    for program in tqdm(programs, desc="programs", unit="program"):
-        for name, tracer in tracers.items():
+    for name, tracer in tracers.items():  # a pass each, so that one does not spoil the caches of another
+        for program in tqdm(programs, desc=name, unit="program"):
             if name not in PEERS or program.steps() <= LONG:
                 plainly = plain_job if tracer is whole_job else plain
                 pairs[name].append(program.compare(tracer, repeats, plainly))
@@ -123,9 +123,9 @@ def ours(program, **limits):
     recorder = Recorder(program.traced.plan, source=program.source, output=Output(), **limits)
     with recording(recorder):
         start = clock()
-        try:
+        try:  # noqa: SIM105
             exec(program.traced.test, space)
-        except BaseException:  # noqa: SIM105 - suppress() would be timed too; a cap may stop the program
+        except BaseException:  # a cap may stop the program; suppress() would be timed too
             pass
         seconds = clock() - start
     return seconds + timed(recorder.finish)
@@ -206,8 +206,7 @@ def peers():
     with contextlib.suppress(ImportError):
         import snoop
 
-        config = snoop.Config(out=io.StringIO(), color=False)
-        found["snoop"] = lambda p: decorated(p, config.snoop(depth=50))
+        found["snoop"] = lambda p: decorated(p, snoop.Config(out=io.StringIO(), color=False).snoop(depth=50))
     with contextlib.suppress(ImportError):
         import hunter
 

@@ -97,12 +97,15 @@ class _Shown:
 
 def _fitted(write, shown, budget, length):
     """The text of the first of ever smaller views that fits."""
+    sizes = []
     for smaller in _smaller(shown, write.last):
         text = _noted(write, smaller)
-        size = length(text)
-        if size <= budget:
+        sizes.append(length(text))
+        if sizes[-1] <= budget:
             return text
-    raise ValueError(f"budget {budget} is too small: program, test and last state alone take {size}: raise the budget")
+    raise ValueError(
+        f"budget {budget} is too small: program, test and last state alone take {min(sizes)}: raise the budget"
+    )
 
 
 def _noted(write, shown):

@@ -215,6 +215,12 @@ def test_a_table_too_long_to_write_is_told_by_its_element():
     assert steps[3] == {"t[3][4]": "7"} and steps[5]["t[3][0]"] == "9"
 
 
+def test_a_long_table_of_one_row_many_times_changes_in_all_its_rows_at_once():
+    program = "def f():\n    t = [[0] * 50] * 3\n    t[0][4] = 7\n    return t[2][4]"
+    (step,) = [s for s in steps_of(program, "assert f() == 0") if s.line == 3]
+    assert dict(step.changes) == {"t[0][4]": "7", "t[1][4]": "7", "t[2][4]": "7"}
+
+
 def test_several_tests_run_one_after_the_other(task, sandbox):
     found = trace(task, program=task.reference, test=(1, 0), sandbox=sandbox)
     assert found.test == f"{task.tests[1]}\n{task.tests[0]}" and [s.event for s in found.steps].count("call") == 2

@@ -50,27 +50,11 @@ class Line:
 class Code:
     """What never changes about a function of the program: its name, where it stands, its variables by role."""
 
-    __slots__ = (
-        "cells",
-        "code",
-        "data",
-        "elsewhere",
-        "flags",
-        "free",
-        "is_function",
-        "line",
-        "looks",
-        "name",
-        "parameters",
-    )
+    __slots__ = tuple("cells code data elsewhere flags free is_function line looks name parameters".split())  # noqa: SIM905
 
     def __init__(self, code, plan):
-        self.code, self.name, self.flags, self.is_function = (
-            code,
-            code.co_name,
-            code.co_flags,
-            bool(code.co_flags & inspect.CO_OPTIMIZED),
-        )
+        self.code, self.name, self.flags = code, code.co_name, code.co_flags
+        self.is_function = bool(code.co_flags & inspect.CO_OPTIMIZED)
         self.line = plan.starts_of_functions.get(code.co_firstlineno, code.co_firstlineno)
         starred = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
         self.parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred]
@@ -102,29 +86,22 @@ class Plan:
         self.codes = {id(found): Code(found, self) for found in _codes(code)}
 
     def _add(self, node, knowledge):
+        """Add what one statement can change to the lines it stands on."""
         header = list(_header(node))
-        spans = [child for child in (node, *header) if hasattr(child, "lineno")]
+        first, last = _span(node, header)
         if isinstance(node, SCOPES):
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
             self.starts_of_functions[first] = node.lineno
-            last = max(child.end_lineno for child in spans if child is not node) if len(spans) > 1 else node.lineno
-            last = max(last, node.lineno)
-        elif any(hasattr(node, block) for block in BLOCKS):
-            first, last = min(c.lineno for c in spans), max([c.end_lineno for c in spans if c is not node], default=0)
-        else:
-            first, last = node.lineno, node.end_lineno
-        targets = knowledge.targets(node, header)
+        targets, names = knowledge.targets(node, header), _bound(node, header)
         wild = targets is None and knowledge.wild(node, header)
-        for number in range(first, max(first, last) + 1):
+        for number in range(first, last + 1):
             line = self.lines[number]
             line.start = min(line.start, self.lines[first].start)
-            line.names = tuple(dict.fromkeys([*line.names, *_bound(node, header)]))
+            line.names = tuple(dict.fromkeys([*line.names, *names]))
             line.several |= last > first
-            line.targets = (
-                None if wild or (line.wild and line.targets is None) else [*(line.targets or ()), *(targets or ())]
-            )
+            unknown = wild or (line.wild and line.targets is None)
+            line.targets = None if unknown else [*(line.targets or ()), *(targets or ())]
             line.wild |= wild or bool(targets)
-            line.grows |= _grows(node, header)
+            line.grows |= _grows(header)
             line.loops |= isinstance(node, ast.For | ast.While) and node.body[0].lineno == number
 
 
@@ -233,6 +210,16 @@ def _codes(code):
             yield from _codes(constant)
 
 
+def _span(node, header):
+    """First and last line of what runs of a statement: all of a simple one, the header of a compound one."""
+    decorators = getattr(node, "decorator_list", [])
+    first = min(part.lineno for part in (node, *decorators, *header) if hasattr(part, "lineno"))
+    if not any(hasattr(node, block) for block in BLOCKS):
+        return first, node.end_lineno
+    ends = [part.end_lineno for part in header if hasattr(part, "end_lineno")]
+    return first, max([getattr(node, "lineno", first), *ends])
+
+
 def _header(node):
     """The parts of a statement that run on its own lines: all of a simple one, what stands before a block's colon."""
     if isinstance(node, SCOPES):
@@ -274,7 +261,7 @@ def _bound_in(node, inside=False):
         yield from _bound_in(child, inside or isinstance(node, COMPREHENSIONS))
 
 
-def _grows(node, header):
+def _grows(header):
     fast = ast.Mult | ast.Pow | ast.LShift | ast.Call
     return any(isinstance(child, fast) for part in header for child in ast.walk(part))
 

@@ -261,6 +261,7 @@ class Recorder:
     def _mutated(self, at, name, value, shot, changes):
         new = at.watched[name] = freeze(value)
         if type(new) is Shot and (new.own or new.size > SMALL):
+            self.scanned += 10 * new.size  # about what it costs to copy and compare, against a look
             found = differences(name, shot, new)
             changes += [(path, None, Text(render(now, self.max_value))) for path, now in found]
             if new.size > BIG:
@@ -278,9 +279,9 @@ class Recorder:
         """Look at those elements of a long list that the line names, or that it may change through another name."""
         for root, codes in targets:
             found = _element(at, at.known.get(root, MISSING), codes)
-            if root == name and found is not None:
+            if root == name and found is not None and _is_simple(shot, found):
                 self._element_changed(name, shot, found, changes)
-            elif found is None or found[0] is value or contains(shot, found[0]):
+            elif found is None or root == name or found[0] is value or contains(shot, found[0]):
                 if self._may_scan(shot) and not same(value, shot):
                     self._mutated(at, name, value, shot, changes)
                 return
@@ -288,18 +289,15 @@ class Recorder:
     def _element_changed(self, name, shot, found, changes):
         holder, indexes = found
         for index in indexes[:-1]:
-            shot = shot.parts[index] if shot.parts and type(shot.parts.get(index)) is Shot else None
-            if shot is None:
-                return
+            shot = shot.parts[index]
         place, path = indexes[-1], name + "".join(f"[{index}]" for index in indexes)
         if place < len(shot.items) == len(holder) and shot.items[place] is holder[place]:
             return
         shot.items[place : place + 1] = [holder[place]]
         if type(holder[place]) not in ATOMS:
-            shot.parts = shot.parts or {}
+            if shot.parts is None:
+                shot.parts = {}
             shot.parts[place] = freeze(holder[place])
-        elif shot.parts:
-            shot.parts.pop(place, None)
         changes.append((path, None, Text(literal(holder[place], self.max_value))))
 
     def _elsewhere(self, at, changes):
@@ -311,7 +309,7 @@ class Recorder:
                 self._bind(at, name, value, before, changes)
         module = self.shared
         for name in at.code.data if at.code.is_function else ():
-            value, before = module.frame.f_globals.get(name, MISSING), module.known.get(name, MISSING)
+            value, before = module.seen.get(name, MISSING), module.known.get(name, MISSING)
             if value is not before and value is not MISSING:
                 self._bind(module, name, value, before, changes)
             elif name in module.watched and not same(value, module.watched[name]):
@@ -320,10 +318,10 @@ class Recorder:
     def _share(self, frame):
         """What the module's variables hold when a function that uses them is called from outside."""
         self.shared = module = Frame()
-        module.frame, module.known, module.watched = frame, {}, {}
+        module.seen, module.known, module.watched = frame.f_globals, {}, {}
         for name in self.plan.data:
-            if name in frame.f_globals:
-                self._bind(module, name, frame.f_globals[name], MISSING, [])
+            if name in module.seen:
+                self._bind(module, name, module.seen[name], MISSING, [])
 
     def _print(self, step):
         if step is not None:
@@ -421,24 +419,35 @@ class Recorder:
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
         for step in steps:
             if step[CHANGES]:
-                step[CHANGES] = _changes(step[CHANGES], limit)
-            if step[EVENT] != "line":
-                value = step[VALUE]
-                step[VALUE] = value if value is NOTHING else render(value, limit)
+                step[CHANGES] = [pair for change in step[CHANGES] for pair in _written(change, limit)]
+            if step[EVENT] != "line" and step[VALUE] is not NOTHING:
+                step[VALUE] = render(step[VALUE], limit)
         return steps
 
 
-def _changes(changes, limit):
-    """Pairs (path, literal) of what look() collected: triples (name, earlier Shot or None, value)."""
-    written = []
-    for name, old, new in changes:
+def _written(change, limit):
+    """Pairs (path, literal) of what look() found: (name, earlier Shot or None, value)."""
+    name, old, new = change
+    if old is None:
         if type(new) is int and -LONG_INT < new < LONG_INT:  # the commonest case, made quick
-            written.append((name, repr(new)))
-        elif old is None:
-            written.append((name, render(new, limit)))
-        else:
-            written += [(path, render(now, limit)) for path, now in differences(name, old, new)]
-    return written
+            return ((name, repr(new)),)
+        return ((name, render(new, limit)),)
+    return [(path, render(now, limit)) for path, now in differences(name, old, new)]
+
+
+def _is_simple(shot, found):
+    """Whether this element, alone, changed or was added: nothing of the list stands at two places in it."""
+    holder, indexes = found
+    if shot.shared:
+        return False
+    for index in indexes[:-1]:
+        shot = shot.parts.get(index) if shot.parts else None
+        if type(shot) is not Shot:
+            return False
+    place = indexes[-1]
+    if place == len(shot.items) == len(holder) - 1:
+        return type(holder[place]) in ATOMS or not any(item is holder[place] for item in shot.items)
+    return type(holder[place]) in ATOMS and not (shot.parts and place in shot.parts)
 
 
 def _element(at, value, codes):

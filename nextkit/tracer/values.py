@@ -42,13 +42,14 @@ class Shot:
 
     kind: its type. keys: of a dict, the names of an object's attributes, or None. items: its elements, the same
     objects. parts: position -> Shot or Text of each element that can itself change. size: elements at all levels.
-    own: whether objects of the program's classes are inside.
+    own: whether objects of the program's classes are inside. shared: whether an element occurs at two places.
     """
 
-    __slots__ = ("items", "keys", "kind", "own", "parts", "size")
+    __slots__ = ("items", "keys", "kind", "own", "parts", "shared", "size")
 
-    def __init__(self, kind, keys, items, parts, size, own):
-        self.kind, self.keys, self.items, self.parts, self.size, self.own = kind, keys, items, parts, size, own
+    def __init__(self, kind, keys, items, parts, size, own, shared=False):
+        self.kind, self.keys, self.items, self.parts = kind, keys, items, parts
+        self.size, self.own, self.shared = size, own, shared
 
 
 def freeze(value, above=()):
@@ -71,12 +72,14 @@ def freeze(value, above=()):
     if id(value) in above or len(above) >= DEEPEST:
         return CUT
     above, size, parts = (*above, id(value)), len(items), {}
+    shared = False
     for place, item in enumerate(items):
         if type(item) not in ATOMS:
             part = parts[place] = freeze(item, above)
             if type(part) is Shot:
-                size, own = size + part.size, own or part.own
-    return Shot(kind, keys, items, parts, size, own)
+                size, own, shared = size + part.size, own or part.own, shared or part.shared
+    shared = shared or len({id(items[place]) for place in parts}) < len(parts)
+    return Shot(kind, keys, items, parts, size, own, shared)
 
 
 def same(value, shot):
