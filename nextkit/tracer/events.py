@@ -30,9 +30,11 @@ def followed(code, recorder):
 
 
 def failing_expression(traceback, frame, source):
-    """The source of the expression that raised, by the positions that Python keeps (PEP 657), and the code's name."""
-    found = frame
-    lasti = frame.f_lasti
+    """The source of the expression that raised, by the positions that Python keeps (PEP 657).
+
+    The innermost frame of the program counts, so that one in a comprehension is found in it.
+    """
+    found, lasti = frame, frame.f_lasti
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == PROGRAM:
             found, lasti = traceback.tb_frame, traceback.tb_lasti
