@@ -11,7 +11,7 @@ _ROOMS = {
     "records": "to_frame",
     "sandbox": "Sandbox Verdict",
     "tracing": "Step Trace trace trace_all",
-    "naturalize": "naturalize strip_trace",
+    "naturalize": "count_tokens naturalize strip_trace",
     "prompting": "Prompt build_prompt parse_completion",
     "sampling": "LocalSampler Sample Sampler",
     "filtering": "Example judge judge_all keep keep_random unchanged",

@@ -181,6 +181,13 @@ def test_numpy_values_are_written_and_never_compared():
     assert changes[3] == (("a", "array([1.0, 6.0])"), ("b", "{'k': array([1.0, 6.0])}"))
 
 
+def test_numpy_works_in_the_sandbox(task, sandbox):
+    pytest.importorskip("numpy")
+    program = "import numpy as np\ndef f(x):\n    a = np.arange(x + 2)\n    return int(a.sum())"
+    found = trace(task, program=program, test=0, sandbox=sandbox)
+    assert found.steps[1].changes == (("a", "array([0, 1, 2])"),) and found.got == "3"
+
+
 def test_pandas_values_are_written_by_their_contents():
     pytest.importorskip("pandas")
     program = "import pandas as pd\ndef f():\n    d = pd.DataFrame({'x': [1, 2]})\n    d['y'] = d.x * 2\n    s = d.y\n    return 1"

@@ -77,6 +77,13 @@ def test_attributes_are_read_without_running_the_programs_code():
     assert trace_in_process(program, "assert f() == 1").stdout == ""
 
 
+def test_a_metaclass_that_refuses_everything_is_not_asked():
+    meta = "class M(type):\n    def __getattribute__(cls, name):\n        raise RuntimeError(name)"
+    program = f"{meta}\nclass K(metaclass=M):\n    pass\ndef f():\n    k = [K()]\n    return 1"
+    found = trace_in_process(program, "assert f() == 1")
+    assert (found.outcome, [dict(s.changes) for s in found.steps if s.function == "f"][1]) == ("passed", {"k": "[K()]"})
+
+
 def test_a_text_that_grows_is_cut_and_fills_no_memory():
     program = "def f():\n    s = 'x' * 10 ** 6\n    for i in range(50):\n        s += 'y' * 10 ** 5\n    return len(s)"
     assert all(len(value) < 250 for s in trace_in_process(program, "assert f() == 1").steps for _, value in s.changes)

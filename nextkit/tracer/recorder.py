@@ -6,6 +6,7 @@ seen is kept as it is and written down at the end, because most of it is never s
 """
 
 import collections
+import contextlib
 import inspect
 import sys
 import time
@@ -402,7 +403,8 @@ class Recorder:
         """All kept steps in order, written down: lists [index, line, function, depth, changes, event, ...]."""
         while self.at is not None:  # a program that was stopped: its frames have not ended
             if self.at.line.busy and self.at.step is not None:
-                self.look(self.at)
+                with contextlib.suppress(Stop):
+                    self.look(self.at)
             self.at = self.at.caller
         if self.count == len(self.steps):
             return self.written(self.steps)
@@ -414,8 +416,9 @@ class Recorder:
     def written(self, steps):
         """The steps with their values as literals, each as long as the cap on bytes allows to all of them."""
         limit = self.max_value
-        if len(steps) * limit > self.max_bytes:
-            limit = max(24, self.max_bytes // len(steps))
+        values = sum(1 + len(step[CHANGES]) for step in steps) if len(steps) > 64 else len(steps)
+        if values * limit > self.max_bytes:
+            limit = max(24, self.max_bytes // values)
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
         for step in steps:
             if step[CHANGES]:

@@ -5,11 +5,13 @@ copied shallowly into a Shot, whose elements are compared by identity: `1`, `Tru
 never asked whether it is equal. Atoms cannot change, so they are kept as they are.
 """
 
+import array
 import collections
 import datetime
 import decimal
 import enum
 import fractions
+import re
 import types
 from operator import is_
 
@@ -20,7 +22,9 @@ ATOMS = frozenset(
 PLAIN_KINDS = frozenset({list, tuple, dict})
 SHORT = frozenset({int, float, bool, str, type(None)})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
-SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque, type({}.keys()), type({}.values())})
+SEQUENCES = frozenset(
+    {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
+)
 DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
@@ -160,7 +164,9 @@ def describe_exception(error, limit=200):
     kind = type(error)
     message = ""
     if all(type(argument) in ATOMS for argument in error.args):
-        own = any("__str__" in base.__dict__ for base in kind.__mro__ if _defined_by_program(base))
+        own = any(
+            "__str__" in _of_type(base, "__dict__") for base in _of_type(kind, "__mro__") if _defined_by_program(base)
+        )
         try:
             message = BaseException.__str__(error) if own else str(error)
         except Exception:
@@ -180,10 +186,10 @@ def _contents(value, kind):
         return None, value if kind is tuple else list(value), False
     if kind in DICTS:
         return list(dict.keys(value)), list(dict.values(value)), False
-    if not _defined_by_program(kind) or issubclass(kind, (BaseException, enum.Enum, type)):
+    if not _defined_by_program(kind) or issubclass(kind, (BaseException, enum.Enum, type, int, float, str, bytes)):
         return None
     if issubclass(kind, tuple):
-        return type.__getattribute__(kind, "__dict__").get("_fields"), list(tuple.__iter__(value)), True
+        return _of_type(kind, "__dict__").get("_fields"), list(tuple.__iter__(value)), True
     for base in (list, set, frozenset):
         if issubclass(kind, base):
             return None, list(base.__iter__(value)), True
@@ -196,20 +202,25 @@ def _contents(value, kind):
 def _attributes(value, kind):
     """name -> value of an object's own attributes, slots included; properties are not asked."""
     found = {}
-    for base in reversed(kind.__mro__):
-        for name, member in base.__dict__.items():
+    for base in reversed(_of_type(kind, "__mro__")):
+        for name, member in _of_type(base, "__dict__").items():
             if type(member) is types.MemberDescriptorType and _defined_by_program(base):
                 try:
                     found[name] = member.__get__(value, kind)
                 except AttributeError:  # a slot that is still empty
                     continue
-    if kind.__dictoffset__:
+    if _of_type(kind, "__dictoffset__"):
         found |= object.__getattribute__(value, "__dict__")
     return found
 
 
 def _defined_by_program(kind):
-    return type.__getattribute__(kind, "__module__") == "__main__"
+    return _of_type(kind, "__module__") == "__main__"
+
+
+def _of_type(kind, name):
+    """An attribute of a class, past what its metaclass may do."""
+    return type.__getattribute__(kind, name)
 
 
 def _is_object(kind):
@@ -218,16 +229,20 @@ def _is_object(kind):
 
 def _opaque(value, kind):
     """The Text of a value whose contents are not looked at, or are looked at through its library."""
-    module = type.__getattribute__(kind, "__module__")
-    name = type.__getattribute__(kind, "__name__")
+    module, name = _of_type(kind, "__module__"), _of_type(kind, "__name__")
     if issubclass(kind, BaseException):
         return Text(f"{name}({', '.join(literal(argument, 80) for argument in value.args)})")
     if issubclass(kind, enum.Enum):
         return Text(f"{name}.{object.__getattribute__(value, '_name_')}")
     if issubclass(kind, type):
-        return Text(type.__getattribute__(value, "__name__"))
+        return Text(_of_type(value, "__name__"))
+    for base in (int, float, str, bytes):
+        if issubclass(kind, base) and _defined_by_program(kind):
+            return Text(f"{name}({base.__repr__(value)[:1000]})")
     if kind in CODE:
         return Text(f"<{name} {value.__name__}>")
+    if kind is re.Match:
+        return Text(repr(value))
     if isinstance(module, str) and module.split(".")[0] in ("numpy", "pandas"):
         return _of_library(value, name)
     return Text(f"<{name}>")
@@ -336,7 +351,7 @@ def _piece(shot, place, limit):
 
 
 def _wrapped(shot, inner):
-    kind, name = shot.kind, type.__getattribute__(shot.kind, "__name__")
+    kind, name = shot.kind, _of_type(shot.kind, "__name__")
     if kind is tuple and len(shot.items) == 1:
         inner += ","
     if kind is frozenset or (kind is set and not shot.items):
