@@ -13,6 +13,7 @@ comment changed nothing, or never ran. The layout is ours; the paper's figure di
 
     inline      as above: NExT's
     concise     only the first and the last state of a line:      for n in lst:  # (2) n=1; ...; (7) n=3
+                and no argument that the test shows anyway
     scratchpad  the program as it is, then a line a step:         # (2) for n in lst: -> n=1
 
 `naturalize(trace, budget=200)` shrinks the trace until it fits; see there in which order.
@@ -45,7 +46,9 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
     """
     if style not in STYLES:
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}")
-    shown = _Shown(max_value, *((1, 1) if style == "concise" else visits))
+    shown = _Shown(max_value, *visits)
+    if style == "concise":
+        shown = _Shown(max_value, 1, 1, arguments=False)
     write = _Scratchpad(trace) if style == "scratchpad" else _Inline(trace)
     if "depth" in trace.truncated:
         shown = shown.without("steps after the stack was used up")
@@ -83,12 +86,16 @@ def shorten(literal, limit):
 
 @dataclass(frozen=True)
 class _Shown:
-    """How much is shown: characters a value, first and last states of a line, the earliest step; what is left out."""
+    """How much is shown: characters a value, first and last states of a line, the earliest step; what is left out.
+
+    arguments: whether also those of the call that the test makes, which stand in the test.
+    """
 
     max_value: int
     first: int
     last: int
     earliest: int = 0
+    arguments: bool = True
     left_out: tuple[str, ...] = ()
 
     def without(self, what, **changes):
@@ -158,8 +165,10 @@ class _Inline:
     def states(self, shown):
         """(step, what it did as text) of each step that is shown."""
         for step in self.trace.steps:
-            kept = step.index >= shown.earliest or step.index == self.last or step.event == "exception"
-            if kept and _has_state(step):
+            last = step.index == self.last
+            if not shown.arguments and not last and step.event == "call" and step.depth == 1:
+                step = replace(step, changes=tuple(pair for pair in step.changes if pair[1] not in self.trace.test))
+            if _has_state(step) and (last or step.index >= shown.earliest or step.event == "exception"):
                 yield step, _state(step, shown.max_value, step.index in self.ambiguous)
 
 

@@ -182,6 +182,12 @@ def test_what_came_out_stands_at_the_assertion_that_failed():
     assert naturalize(trace).splitlines()[-2:] == ["assert f(2) == 3  # got 2", "assert f(4) == 4"]
 
 
+def test_concise_leaves_out_arguments_that_the_test_shows_and_keeps_others():
+    program = "def f(x, y=5):\n    x += y\n    return x"
+    text = naturalize(trace_in_process(program, "assert f(71) == 2"), style="concise")
+    assert text.splitlines()[0] == "def f(x, y=5):  # (0) y=5"
+
+
 def test_a_scratchpad_writes_each_step_on_a_line():
     text = naturalize(trace_in_process("def f(x):\n    y = x\n    return y", "assert f(1) == 2"), style="scratchpad")
     assert text.splitlines()[3:] == [
