@@ -162,6 +162,11 @@ def test_every_form_of_assertion_tells_both_sides(test, got, expected):
     assert (found.outcome, found.got, found.expected) == ("failed", got, expected)
 
 
+def test_an_assert_of_the_program_tells_both_sides_too():
+    steps = steps_of("def f(x):\n    y = [x]\n    assert y == x", "assert f(1) == 1")
+    assert steps[-1].value == "AssertionError: got [1], expected 1"
+
+
 def test_the_line_of_the_test_that_failed_is_known():
     found = trace_in_process("def f(x):\n    return x", "assert f(1) == 1\nassert f(2) == 3\nassert f(4) == 4")
     assert found.test_line == 2

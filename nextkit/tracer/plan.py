@@ -68,6 +68,7 @@ class Plan:
     """The lines of a program, by number, its code objects, by identity; and of the whole: global data, named lambdas.
 
     top_level: whether code outside functions does more than define. threaded: whether it may run threads.
+    assertions: line -> (code of the left side, of the right) of asserts that compare two plain names or constants.
     """
 
     def __init__(self, tree, length, code):
@@ -77,6 +78,7 @@ class Plan:
         self.data = tuple(_module_data(tree))
         self.top_level = any(_does_something(statement) for statement in tree.body)
         self.threaded = bool({"threading", "concurrent", "_thread", "multiprocessing"} & _imported(tree))
+        self.assertions = dict(_assertions(tree))
         knowledge = _Knowledge(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
@@ -288,6 +290,15 @@ def _does_something(statement):
 
 def _names_a_lambda(statement):
     return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda)
+
+
+def _assertions(tree):
+    """Asserts of the program whose sides can be looked at again without running anything."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and len(node.test.ops) == 1:
+            sides = node.test.left, node.test.comparators[0]
+            if all(isinstance(side, ast.Name | ast.Constant) for side in sides):
+                yield node.lineno, tuple(compile(ast.Expression(side), "<side>", "eval") for side in sides)
 
 
 def _imported(tree):

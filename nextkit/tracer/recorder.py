@@ -166,8 +166,21 @@ class Recorder:
             self.look(at)
         if (error is not self.raised or explicit) and at.step is not None:
             self.raised = error
-            at.step[EVENT:OUTPUT] = "exception", Text(describe_exception(error, self.max_value)), where
+            text = describe_exception(error, self.max_value)
+            if type(error) is AssertionError and not error.args:
+                text += self._sides(at)
+            at.step[EVENT:OUTPUT] = "exception", Text(text), where
             self._keep_late(at.step)
+
+    def _sides(self, at):
+        """What the two sides of a failed assert of the program were, where that can be known without running anything."""
+        if at.line.start not in self.plan.assertions:
+            return ""
+        frame, limit = at.frame, self.max_value // 2
+        got, expected = (
+            literal(eval(code, frame.f_globals, frame.f_locals), limit) for code in self.plan.assertions[at.line.start]
+        )
+        return f": got {got}, expected {expected}"
 
     def unwound(self):
         """An exception leaves the current frame."""
