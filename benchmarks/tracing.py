@@ -291,6 +291,7 @@ Written by the benchmarks beside this file. `python benchmarks/tracing.py FOLDER
 of running a test under a tracer divided by the time of running it plainly; "median" over programs, "total" of the sums.
 Peers print what they see to memory; they were not run on programs of more than 5,000 steps. "counting lines only" is
 the limit: an event a line and nothing else. "whole job" starts from source: parsing, planning, running, writing down.
+Lengths are of program, trace and one test, in tokens as `count_tokens` counts; mbpp/493 and its test are 2,168 alone.
 """
 
 if __name__ == "__main__":
