@@ -210,6 +210,16 @@ def test_attributes_are_changes_of_their_object():
     assert changes == [(("a", "A(v=1)"),), (("self.v", "1"),), (("a.v", "3"),), (("self.v", "3"),)]
 
 
+def test_a_name_that_held_a_list_may_hold_a_function_then():
+    program = "def f():\n    a = [1]\n    b = a\n    a = len\n    b.append(2)\n    return a(b)"
+    assert [dict(s.changes) for s in steps_of(program, "assert f() == 0") if s.line == 5] == [{"b": "[1, 2]"}]
+
+
+def test_an_object_may_be_given_another_class():
+    program = "class A:\n    pass\nclass B:\n    pass\ndef f():\n    a = A()\n    a.__class__ = B\n    return 1"
+    assert [dict(s.changes) for s in steps_of(program, "assert f() == 0") if s.line == 7] == [{"a": "B()"}]
+
+
 def test_a_change_on_the_last_line_is_seen():
     assert steps_of("def f(a):\n    a.append(1)", "assert f([]) == 1")[-1].changes == (("a", "[1]"),)
 

@@ -21,6 +21,9 @@ x = True
 x = 1.0
 s += 'z'
 t = (x, a)
+t = len
+t = a
+d = dict(d)
 a.append(x)
 a += [1]
 a = a + [y]

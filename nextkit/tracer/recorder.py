@@ -220,28 +220,29 @@ class Recorder:
                 self.late[step[LINE]] = step
 
     def _bind(self, at, name, value, before, changes):
+        shot = at.watched.pop(name, None)
         if value is MISSING:
-            at.known.pop(name)
-            at.watched.pop(name, None)
+            del at.known[name]
             return
         at.known[name] = value
         kind = type(value)
         if kind in ATOMS:
-            at.watched.pop(name, None)
             if kind is type(before) and kind is not float and value == before:
                 return
             if kind is int:
                 if not -BIG_INT < value < BIG_INT:
                     self.stop("values")
-            elif kind is str and len(value) > self.max_value:
+            elif (kind is str or kind is bytes) and len(value) > self.max_value:
                 value = self._bounded(value)
             changes.append((name, None, value))
         elif kind not in CODE and not issubclass(kind, type):
-            self._watch(at, name, value, changes)
+            self._watch(at, name, value, shot, changes)
+        elif before is not MISSING and type(before) not in CODE:  # code is told only where data was told before
+            changes.append((name, None, freeze(value)))
 
-    def _watch(self, at, name, value, changes):
-        frozen, before = freeze(value), at.watched.get(name)
-        at.watched[name] = frozen
+    def _watch(self, at, name, value, before, changes):
+        """Bind a name to a value that can change in place; before: the Shot of what it held, if that could too."""
+        frozen = at.watched[name] = freeze(value)
         if type(frozen) is Shot and frozen.size <= SMALL and before is not None and alike(before, frozen):
             return
         changes.append((name, None, self._storable(frozen)))
