@@ -243,6 +243,12 @@ def test_a_long_table_of_one_row_many_times_changes_in_all_its_rows_at_once():
     assert dict(step.changes) == {"t[0][4]": "7", "t[1][4]": "7", "t[2][4]": "7"}
 
 
+@pytest.mark.parametrize(("program", "test"), [("def f(:", "assert f() == 1"), ("def f(): pass", "assert f(")])
+def test_what_is_not_python_is_an_error_without_steps(program, test):
+    found = trace_in_process(program, test)
+    assert (found.outcome, found.steps) == ("error", ()) and found.exception.startswith("SyntaxError")
+
+
 def test_several_tests_run_one_after_the_other(task, sandbox):
     found = trace(task, program=task.reference, test=(1, 0), sandbox=sandbox)
     assert found.test == f"{task.tests[1]}\n{task.tests[0]}" and [s.event for s in found.steps].count("call") == 2

@@ -60,9 +60,9 @@ class Traced:
                 warnings.simplefilter("ignore")  # an invalid escape in a string is the program's own affair
                 self.code = compile(program, PROGRAM, "exec", dont_inherit=True)
                 self.plan = make_plan(program, self.code)
+                self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.problem = error
-        self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
 
     def record(self, *, alarm=False, **limits):
         """Run setup, program and test, and return what happened; see `run_traced`."""
