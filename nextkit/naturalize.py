@@ -20,6 +20,8 @@ comment changed nothing, or never ran. The layout is ours; the paper's figure di
 """
 
 import ast
+import contextlib
+import functools
 import io
 import re
 import tokenize
@@ -162,12 +164,17 @@ class _Inline:
             states.setdefault(place, []).append((step.event == "exception", f"({step.index}) {state}"))
         return {line: _thinned(found, shown.first, shown.last) for line, found in states.items()}
 
+    @functools.cached_property
+    def given(self):
+        """Literals of the arguments that the test passes."""
+        return _arguments(self.trace.test) if self.trace.steps else set()
+
     def states(self, shown):
         """(step, what it did as text) of each step that is shown."""
         for step in self.trace.steps:
             last = step.index == self.last
             if not shown.arguments and not last and step.event == "call" and step.depth == 1:
-                step = replace(step, changes=tuple(pair for pair in step.changes if pair[1] not in self.trace.test))
+                step = replace(step, changes=tuple(pair for pair in step.changes if pair[1] not in self.given))
             if _has_state(step) and (last or step.index >= shown.earliest or step.event == "exception"):
                 yield step, _state(step, shown.max_value, step.index in self.ambiguous)
 
@@ -195,6 +202,17 @@ class _Scratchpad(_Inline):
         ends = [[*found[: shown.first], *found[len(found) - shown.last :]] for found in by_line.values()]
         raised = [step.index for step in self.trace.steps if step.event == "exception"]
         return {index for found in ends for index in found} | {*raised, self.last}
+
+
+def _arguments(test):
+    """Literals of the arguments that a test passes."""
+    found = set()
+    for node in ast.walk(ast.parse(test)):
+        if isinstance(node, ast.Call):
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+                with contextlib.suppress(ValueError, TypeError):
+                    found.add(repr(ast.literal_eval(argument)))
+    return found
 
 
 def _has_state(step):

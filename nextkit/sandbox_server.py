@@ -49,7 +49,7 @@ def serve():
     try:
         write_frame(replies, dict(isolation=isolation))
         while (request := read_frame(requests)) is not None:
-            _load_libraries(json.dumps(request))
+            _load_libraries(request.get("arguments", request))
             write_frame(replies, _in_child(request, scratch))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -112,10 +112,10 @@ def _isolate():
     return granted
 
 
-def _load_libraries(source):
+def _load_libraries(given):
     """Import what a program names, here in the server, so that its child has it; only packages that are trusted."""
     for name in ON_DEMAND:
-        if name in source and name not in sys.modules:
+        if (name in given["program"] or name in given["setup"]) and name not in sys.modules:
             os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)

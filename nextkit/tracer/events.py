@@ -17,7 +17,7 @@ NEXT = {dis.opmap.get("FOR_ITER"), dis.opmap.get("SEND")}  # where StopIteration
 def recording(recorder):
     """A context manager: while it is open, the recorder hears what the program does."""
     if hasattr(sys, "monitoring"):
-        return _monitoring(recorder)
+        return _Monitoring(recorder)
     return _settrace(recorder)
 
 
@@ -92,7 +92,7 @@ def _settrace(recorder):
             start(frame.f_code, 0)
         return follow
 
-    return _Switch(lambda: sys.settrace(enter), lambda: sys.settrace(None))
+    return _Settrace(enter)
 
 
 def _operation(known, code, offset):
@@ -102,82 +102,89 @@ def _operation(known, code, offset):
     return known[key][offset]
 
 
-class _Switch:
-    """A context manager of two functions; a generator would put a frame of its own on the stack."""
+class _Settrace:
+    """Switches sys.settrace on and off; a generator would put a frame of its own on the stack."""
 
-    def __init__(self, on, off):
-        self.on, self.off = on, off
+    def __init__(self, enter):
+        self.enter = enter
 
     def __enter__(self):
-        self.on()
+        sys.settrace(self.enter)
 
     def __exit__(self, *_):
-        self.off()
+        sys.settrace(None)
 
 
-def _monitoring(recorder):
-    monitoring, events = sys.monitoring, sys.monitoring.events
-    tool = next(number for number in (2, 4, 3, 5, 1, 0) if monitoring.get_tool(number) is None)
+class _Monitoring:
+    """Switches sys.monitoring on and off, for the program's own code; translates the rare events."""
 
-    def frame_of(code):
-        frame = sys._getframe(2)
-        while frame.f_code is not code:
-            frame = frame.f_back
-        return frame
+    def __init__(self, recorder):
+        events = sys.monitoring.events
+        self.recorder = recorder
+        self.codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
+        self.local = {
+            events.PY_START: recorder.start,
+            events.PY_RESUME: self.resumed,
+            events.LINE: recorder.line,
+            events.PY_RETURN: recorder.returned,
+            events.PY_YIELD: recorder.yielded,
+        }
+        if any(line.loops for line in recorder.lines):
+            self.local[events.JUMP] = self.jumped
+        if recorder.plan.threaded:
+            self.local = {event: _in_this_thread(callback) for event, callback in self.local.items()}
+            recorder.above = 2
+        # These three are told of all code or none.
+        self.everywhere = {events.RAISE: self.raised, events.PY_UNWIND: self.unwound, events.PY_THROW: self.resumed}
 
-    def current(code):
-        return recorder.at is not None and code.co_filename == PROGRAM and frame_of(code) is recorder.at.frame
+    def __enter__(self):
+        monitoring = sys.monitoring
+        self.tool = next(number for number in (2, 4, 3, 5, 1, 0) if monitoring.get_tool(number) is None)
+        monitoring.use_tool_id(self.tool, "nextkit")
+        for event, callback in {**self.local, **self.everywhere}.items():
+            monitoring.register_callback(self.tool, event, callback)
+        for code in self.codes:
+            monitoring.set_local_events(self.tool, code, sum(self.local))
+        monitoring.set_events(self.tool, sum(self.everywhere))
 
-    def raised(code, offset, error):
-        if current(code) and type(error) is not GeneratorExit:
-            where = failing_expression(error.__traceback__, recorder.at.frame, recorder.source)
-            recorder.raising(error, where, code.co_code[offset] == RAISE)
+    def __exit__(self, *_):
+        monitoring = sys.monitoring
+        monitoring.set_events(self.tool, 0)
+        for code in self.codes:
+            monitoring.set_local_events(self.tool, code, 0)
+        for event in (*self.local, *self.everywhere):
+            monitoring.register_callback(self.tool, event, None)
+        monitoring.free_tool_id(self.tool)
 
-    def unwound(code, offset, error):
-        if current(code):
-            recorder.unwound()
+    def is_current(self, code):
+        at = self.recorder.at
+        return at is not None and code.co_filename == PROGRAM and _frame_of(code) is at.frame
 
-    def resumed(code, offset, *_):
-        if code.co_filename == PROGRAM and (frame := frame_of(code)) in recorder.suspended:
-            recorder.resume(frame)
+    def raised(self, code, offset, error):
+        if self.is_current(code) and type(error) is not GeneratorExit:
+            where = failing_expression(error.__traceback__, self.recorder.at.frame, self.recorder.source)
+            self.recorder.raising(error, where, code.co_code[offset] == RAISE)
 
-    def jumped(code, offset, destination):
+    def unwound(self, code, offset, error):
+        if self.is_current(code):
+            self.recorder.unwound()
+
+    def resumed(self, code, offset, *_):
+        if code.co_filename == PROGRAM and (frame := _frame_of(code)) in self.recorder.suspended:
+            self.recorder.resume(frame)
+
+    def jumped(self, code, offset, destination):
         """A loop on a single line goes round: that is a new step, but no event of the line."""
-        if destination < offset and recorder.at.line.loops:
-            recorder.line(code, recorder.at.line.start)
+        if destination < offset and self.recorder.at.line.loops:
+            self.recorder.line(code, self.recorder.at.line.start)
 
-    local = {
-        events.PY_START: recorder.start,
-        events.PY_RESUME: resumed,
-        events.LINE: recorder.line,
-        events.PY_RETURN: recorder.returned,
-        events.PY_YIELD: recorder.yielded,
-    }
-    if any(line.loops for line in recorder.lines):
-        local[events.JUMP] = jumped
-    everywhere = {events.RAISE: raised, events.PY_UNWIND: unwound, events.PY_THROW: resumed}
-    if recorder.plan.threaded:
-        local = {event: _in_this_thread(callback) for event, callback in local.items()}
-        recorder.above = 2
-    codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
 
-    def on():
-        monitoring.use_tool_id(tool, "nextkit")
-        for event, callback in {**local, **everywhere}.items():
-            monitoring.register_callback(tool, event, callback)
-        for found in codes:
-            monitoring.set_local_events(tool, found, sum(local))
-        monitoring.set_events(tool, sum(everywhere))
-
-    def off():
-        monitoring.set_events(tool, 0)
-        for found in codes:
-            monitoring.set_local_events(tool, found, 0)
-        for event in (*local, *everywhere):
-            monitoring.register_callback(tool, event, None)
-        monitoring.free_tool_id(tool)
-
-    return _Switch(on, off)
+def _frame_of(code):
+    """The innermost running frame of a code object."""
+    frame = sys._getframe(2)
+    while frame.f_code is not code:
+        frame = frame.f_back
+    return frame
 
 
 def _in_this_thread(callback):
