@@ -309,6 +309,7 @@ class Recorder:
         if place < len(shot.items) == len(holder) and shot.items[place] is holder[place]:
             return
         shot.items[place : place + 1] = [holder[place]]
+        shot.kinds.add(type(holder[place]))
         if type(holder[place]) not in ATOMS:
             if shot.parts is None:
                 shot.parts = {}
@@ -436,20 +437,23 @@ class Recorder:
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
         for step in steps:
             if step[CHANGES]:
-                step[CHANGES] = [pair for change in step[CHANGES] for pair in _written(change, limit)]
-            if step[EVENT] != "line" and step[VALUE] is not NOTHING:
+                step[CHANGES] = _written(step[CHANGES], limit)
+            if step[VALUE] is not NOTHING:
                 step[VALUE] = render(step[VALUE], limit)
         return steps
 
 
-def _written(change, limit):
-    """Pairs (path, literal) of what look() found: (name, earlier Shot or None, value)."""
-    name, old, new = change
-    if old is None:
-        if type(new) is int and -LONG_INT < new < LONG_INT:  # the commonest case, made quick
-            return ((name, repr(new)),)
-        return ((name, render(new, limit)),)
-    return [(path, render(now, limit)) for path, now in differences(name, old, new)]
+def _written(changes, limit):
+    """Pairs (path, literal) of what look() found: (name, earlier Shot or None, value) each."""
+    pairs = []
+    for name, old, new in changes:
+        if old is not None:
+            pairs += [(path, render(now, limit)) for path, now in differences(name, old, new)]
+        elif type(new) is int and -LONG_INT < new < LONG_INT:  # the commonest case, made quick
+            pairs.append((name, repr(new)))
+        else:
+            pairs.append((name, render(new, limit)))
+    return pairs
 
 
 def _is_simple(shot, found):

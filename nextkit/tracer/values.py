@@ -21,6 +21,7 @@ ATOMS = frozenset(
 )
 PLAIN_KINDS = frozenset({list, tuple, dict})
 SHORT = frozenset({int, float, bool, str, type(None)})
+PLAIN = PLAIN_KINDS | SHORT
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
 SEQUENCES = frozenset(
     {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
@@ -45,14 +46,15 @@ class Shot:
     """A container or object at one moment.
 
     kind: its type. keys: of a dict, the names of an object's attributes, or None. items: its elements, the same
-    objects. parts: position -> Shot or Text of each element that can itself change. size: elements at all levels.
-    own: whether objects of the program's classes are inside. shared: whether an element occurs at two places.
+    objects. kinds: their types. parts: position -> Shot or Text of each element that can itself change. size: elements
+    at all levels. own: whether objects of the program's classes are inside. shared: whether an element occurs at two
+    places.
     """
 
-    __slots__ = ("items", "keys", "kind", "own", "parts", "shared", "size")
+    __slots__ = ("items", "keys", "kind", "kinds", "own", "parts", "shared", "size")
 
-    def __init__(self, kind, keys, items, parts, size, own, shared=False):
-        self.kind, self.keys, self.items, self.parts = kind, keys, items, parts
+    def __init__(self, kind, keys, items, kinds, parts, size, own, shared=False):
+        self.kind, self.keys, self.items, self.kinds, self.parts = kind, keys, items, kinds, parts
         self.size, self.own, self.shared = size, own, shared
 
 
@@ -71,8 +73,9 @@ def freeze(value, above=()):
         if found is None:
             return _opaque(value, kind)
         keys, items, own = found
-    if ATOMS.issuperset(map(type, items)):
-        return Shot(kind, keys, items, None, len(items), own)
+    kinds = {*map(type, items)}
+    if kinds <= ATOMS:
+        return Shot(kind, keys, items, kinds, None, len(items), own)
     if id(value) in above or len(above) >= DEEPEST:
         return CUT
     above, size, parts = (*above, id(value)), len(items), {}
@@ -83,7 +86,7 @@ def freeze(value, above=()):
             if type(part) is Shot:
                 size, own, shared = size + part.size, own or part.own, shared or part.shared
     shared = shared or len({id(items[place]) for place in parts}) < len(parts)
-    return Shot(kind, keys, items, parts, size, own, shared)
+    return Shot(kind, keys, items, kinds, parts, size, own, shared)
 
 
 def same(value, shot):
@@ -268,7 +271,7 @@ def _short(value):
     if type(value) in (list, tuple) and len(value) > 400:
         kind = type(value)
         ends = freeze([*value[:200], *value[-200:]])
-        return Shot(kind, None, ends.items, ends.parts, len(value), ends.own)
+        return Shot(kind, None, ends.items, ends.kinds, ends.parts, len(value), ends.own)
     return freeze(value)
 
 
@@ -298,21 +301,22 @@ def _at_once(shot, limit):
 
 def _thawed(shot, limit):
     """The plain container that a Shot was taken of. Raises ValueError where it was none."""
-    kind, items, keys = shot.kind, shot.items, shot.keys
-    kinds = set(map(type, items))
-    if kind not in PLAIN_KINDS or (keys is not None and not set(map(type, keys)) <= SHORT):
+    kind, items, keys, kinds = shot.kind, shot.items, shot.keys, shot.kinds
+    if kind not in PLAIN_KINDS or not kinds <= (PLAIN if shot.parts else SHORT):
         raise ValueError
-    if str in kinds and max(len(item) for item in items if type(item) is str) > limit:
+    if str in kinds and max([len(item) for item in items if type(item) is str]) > limit:
         raise ValueError
     if shot.parts:
         items = [*items]
         for place, part in shot.parts.items():
-            if type(part) is not Shot:
+            if type(part) is not Shot:  # it contains itself
                 raise ValueError
             items[place] = _thawed(part, limit)
-    elif not kinds <= SHORT:
+    if keys is None:
+        return items if kind is list else tuple(items)
+    if not SHORT.issuperset(map(type, keys)):
         raise ValueError
-    return dict(zip(keys, items, strict=True)) if keys is not None else items if kind is list else kind(items)
+    return dict(zip(keys, items, strict=True))
 
 
 def _container(shot, limit):
