@@ -9,11 +9,12 @@ fix that returns the buggy program unchanged can never be kept, because that pro
 """
 
 import ast
+import functools
 import random
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
 
+from nextkit.parallel import in_order
 from nextkit.prompting import same_program
 from nextkit.sandbox import default_sandbox
 
@@ -35,11 +36,7 @@ def judge(task, samples, executor=None, *, hidden=False, sandbox=None):
     """
     if executor is not None:
         return executor.submit(judge, task, samples, hidden=hidden).result()
-    sandbox = sandbox or default_sandbox()
-    tests = (*task.tests, *task.hidden_tests) if hidden else task.tests
-    verdicts = {}
-    for fix in dict.fromkeys(sample.fix for sample in samples):
-        verdicts[fix] = sandbox.check(fix, tests, setup=task.setup, task_id=task.task_id)
+    verdicts = {fix: check_program(task, fix, hidden=hidden, sandbox=sandbox) for fix in _fixes(samples)}
     return [verdicts[sample.fix] for sample in samples]
 
 
@@ -48,13 +45,36 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
 
     Raises ValueError when tasks and samples differ in length.
     """
-    from tqdm.auto import tqdm
-
     pairs = list(zip(tasks, samples, strict=True))
+    if executor is not None:
+        work = functools.partial(_judge_pair, hidden=hidden)
+        return in_order(work, pairs, workers=None, desc="judging", unit="task", executor=executor)
     sandbox = sandbox or default_sandbox()
-    with ThreadPoolExecutor(sandbox.workers) as pool:
-        work = pool.map(lambda pair: judge(*pair, executor, hidden=hidden, sandbox=sandbox), pairs)
-        return list(tqdm(work, total=len(pairs), desc="judging", unit="task"))
+    programs = [(task, fix) for task, row in pairs for fix in _fixes(row)]
+    work = functools.partial(_check_pair, hidden=hidden, sandbox=sandbox)
+    found = iter(in_order(work, programs, workers=sandbox.workers, desc="judging", unit="program"))
+    rows = [{fix: next(found) for fix in _fixes(row)} for _, row in pairs]
+    return [[verdicts[sample.fix] for sample in row] for verdicts, (_, row) in zip(rows, pairs, strict=True)]
+
+
+def check_program(task, program, *, hidden=False, sandbox=None, timeout=None):
+    """The Verdict on any program by a task's tests, compared as the task says. hidden: by its hidden tests as well."""
+    tests = (*task.tests, *task.hidden_tests) if hidden else task.tests
+    how = dict(setup=task.setup, oracle=task.oracle, tolerance=task.tolerance, timeout=timeout)
+    return (sandbox or default_sandbox()).check(program, tests, task_id=task.task_id, **how)
+
+
+def _judge_pair(pair, hidden):
+    return judge(*pair, hidden=hidden)
+
+
+def _check_pair(pair, hidden, sandbox):
+    return check_program(*pair, hidden=hidden, sandbox=sandbox)
+
+
+def _fixes(samples):
+    """The different fixes of some samples, in order."""
+    return dict.fromkeys(sample.fix for sample in samples)
 
 
 def keep(samples, verdicts, *, per_task=6, distinct=True):
@@ -85,9 +105,8 @@ def unchanged(task, sample):
 
 def check_repairable(tasks, *, sandbox=None):
     """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the task."""
-    sandbox = sandbox or default_sandbox()
     for task in tasks:
-        if sandbox.check(task.buggy, task.tests, setup=task.setup).status == "passed":
+        if check_program(task, task.buggy, sandbox=sandbox).status == "passed":
             raise ValueError(
                 f"task {task.task_id!r}: the buggy program passes all {len(task.tests)} of its tests, so there is "
                 "nothing to repair: add a test that it fails, or leave the task out"

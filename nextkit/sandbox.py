@@ -5,35 +5,44 @@ beside it (`nextkit.sandbox_server`) forks a child for each program, limits it, 
 
 **A verdict cannot be talked into passing.** For a test of the form `f(literals) == literal`, which is nearly every
 test there is, the child gets the program and the call, and sends the returned value back as plain data; the expected
-value never leaves this process, and this process compares. Other assertions run inside the child, where a program
-that goes looking can fake their success; a Verdict says in `how` which of the two it was.
+value never leaves this process, and this process compares (`nextkit.comparing`). Other assertions run inside the
+child, where a program that goes looking can fake their success; a Verdict says in `how` which of the two it was.
 
-**Contained**: each program in a process and session of its own, ended with all its descendants at the timeout; limits
-on CPU, memory, file size, open files; stdin, stdout, descriptors and environment taken away; a scratch folder that is
-removed. Where the kit runs as root: also an unprivileged user, so no signals to other processes and no writing outside
-the scratch folder and world-writable places, and, where the kernel grants it, no network.
+**Contained on Linux** (`nextkit.isolation`; `Sandbox().isolation` says what is in force): no network; nothing outside
+a scratch folder in memory can be written, made or removed; other processes are neither seen nor signalled; none
+outlives its check. **Contained everywhere**: a process and session of its own, ended at the timeout; limits on CPU,
+memory, file size, open files and processes; stdin, stdout, descriptors and environment taken away.
 
-**Not contained**: reading files that everyone may read; and when the kit runs as an ordinary user, everything that this
-user may do: writing or deleting files, the network, signals (a server that is killed is started again and the
-request tried once more). Linux only for orphans and privileges. `Sandbox().isolation` lists what is in force.
+**Not contained**: reading files that the user may read (but there is no way to send them anywhere, save as the value
+returned); memory of 64 processes at a time, each up to the limit (the kernel then ends these before the notebook); sockets
+in the file system outside /tmp, /run and the like; a hole in the kernel. Where the kernel refuses namespaces, as in
+many containers: sockets everywhere, and one sandbox's children may signal another's. Where it has no Landlock either (before
+Linux 5.13), and on macOS: everything that the user may do. For programs that were *written* to attack, use a machine
+that can be lost.
 """
 
 import ast
 import atexit
 import contextlib
+import functools
 import os
 import queue
 import secrets
 import select
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from nextkit.comparing import check_oracle, matches, show
 from nextkit.sandbox_server import read_frame, write_frame
 
 COMPARED, ASSERTED = "compared outside", "asserted inside"
+LOST = "the sandbox server was lost twice"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
+_NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # to start Python; nothing else of the environment is passed on
 _PARENT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -81,19 +90,21 @@ class Sandbox:
         with self._server() as server:
             return tuple(server.started().isolation)
 
-    def check(self, program, tests, *, setup="", task_id="", timeout=None):
+    def check(self, program, tests, *, setup="", task_id="", timeout=None, oracle="exact", tolerance=0.0):
         """The Verdict on a program (source text) by assert statements; the first test that does not pass decides.
 
-        Raises ValueError for a test that is not Python.
+        timeout: seconds, the sandbox's own by default. oracle, tolerance: how values are compared, see
+        `nextkit.comparing`. Raises ValueError for a test that is not Python, and for an unknown oracle.
         """
+        check_oracle(oracle)
         problem = _syntax_problem(program)
         if problem:
             return Verdict(task_id, "unparseable", message=problem)
         parsed = [parse_test(test) for test in tests]
         token = secrets.token_hex(16)
-        sent = [(form, source) for form, source, _ in parsed]
-        request = dict(op="check", program=program, setup=setup, tests=sent, token=token)
-        return _verdict(task_id, parsed, token, self._ask(request, timeout))
+        sent = [(test.form, test.source) for test in parsed]
+        reply = self._ask(dict(op="check", program=program, setup=setup, tests=sent, token=token), timeout)
+        return _Judgement(task_id, parsed, reply, token, dict(oracle=oracle, tolerance=tolerance)).verdict()
 
     def trace(self, **arguments):
         """What `nextkit.tracer.run_traced` returns for these arguments, run in a child.
@@ -147,30 +158,36 @@ def default_sandbox():
 _shared = {}
 
 
-def parse_test(test):
-    """A test as (form, source to send, expected value): ("call", "f(1)", 2) where it is `f(literals) == literal`.
+class ParsedTest(NamedTuple):
+    """A test as it is run. form: "call" for `f(literals) == literal`, else "assert". source: what the child gets.
 
-    Any other test comes back as ("assert", the test itself, None). Raises ValueError if it is not Python.
+    expected: the literal; arguments: of the call, positional ones only.
     """
+
+    form: str
+    source: str
+    expected: object = None
+    arguments: tuple = ()
+
+
+@functools.lru_cache(maxsize=10_000)
+def parse_test(test):
+    """The ParsedTest of a test's source. Raises ValueError if it is not Python."""
     try:
         body = ast.parse(test).body
-    except SyntaxError as error:
+    except (SyntaxError, ValueError) as error:
         raise ValueError(f"test {test!r} is not valid Python: {error}") from None
     with contextlib.suppress(ValueError, AttributeError, TypeError, IndexError):
         (statement,) = body
         compared = statement.test
         (operator,), (right,), call = compared.ops, compared.comparators, compared.left
-        arguments = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg)]
-        named = (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Name)
-            and len(arguments) == len(call.args) + len(call.keywords)
-        )
+        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and all(k.arg for k in call.keywords)
         if named and isinstance(operator, ast.Eq) and isinstance(statement, ast.Assert):
-            for argument in arguments:
-                ast.literal_eval(argument)
-            return "call", ast.unparse(call), ast.literal_eval(right)
-    return "assert", test, None
+            arguments = tuple(map(ast.literal_eval, call.args))
+            for keyword in call.keywords:
+                ast.literal_eval(keyword.value)
+            return ParsedTest("call", ast.unparse(call), ast.literal_eval(right), arguments)
+    return ParsedTest("assert", test)
 
 
 class _Server:
@@ -185,6 +202,7 @@ class _Server:
                 [sys.executable, "-I", "-c", _START, _PARENT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                env={name: os.environ[name] for name in _NEEDED if name in os.environ},
                 start_new_session=True,  # an interrupt of the notebook must not tear a check in two
             )
             self.isolation = self._receive(20)["isolation"]
@@ -195,8 +213,11 @@ class _Server:
         try:
             write_frame(self.started().process.stdin, request)
             return self._receive(request["timeout"] + 10)
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError) as error:
             self.kill()
+            warnings.warn(
+                f"{error}; {'it is started again' if tries > 1 else 'given up'}", RuntimeWarning, stacklevel=4
+            )
             if tries > 1:
                 return self.ask(request, tries - 1)
             return dict(findings=[], ended="closed", signal=9, seconds=0.0, lost=True)
@@ -227,65 +248,52 @@ def _syntax_problem(program):
         return f"{type(error).__name__}: {error}"
 
 
-def _verdict(task_id, parsed, token, reply):
-    """Compare what the child found with what the tests expect; the first difference decides."""
-    found = {finding.get("test"): finding for finding in reply["findings"]}
-    how = ASSERTED if any(form == "assert" for form, _, _ in parsed) else COMPARED
-    common = dict(seconds=reply["seconds"], how=how)
-    if -1 in found:
-        return Verdict(task_id, "error", message=str(found[-1].get("error")), **common)
-    for number, (form, source, expected) in enumerate(parsed):
-        finding = found.get(number)
-        if finding is None:
-            return _missing(task_id, number, reply, common)
+class _Judgement:
+    """Compares what the child found with what the tests expect; nothing that the child wrote is trusted."""
+
+    def __init__(self, task_id, parsed, reply, token, comparison):
+        self.task_id, self.parsed, self.reply, self.token, self.comparison = task_id, parsed, reply, token, comparison
+        self.how = ASSERTED if any(test.form == "assert" for test in parsed) else COMPARED
+
+    def verdict(self):
+        """The Verdict of the first test that did not pass, or of the last."""
+        found = {finding["test"]: finding for finding in self.reply["findings"] if type(finding.get("test")) is int}
+        if -1 in found:
+            return self._of("error", -1, message=_text(found[-1].get("error")))
+        for number, test in enumerate(self.parsed):
+            if number not in found:
+                return self._missing(number)
+            verdict = self._of_test(number, test, found[number])
+            if verdict is not None:
+                return verdict
+        return self._of("passed", len(self.parsed) - 1)
+
+    def _of_test(self, number, test, finding):
+        """The Verdict where this test did not pass, else None."""
         if "error" in finding:
-            return Verdict(task_id, "error", number, message=str(finding["error"]), **common)
-        if form == "call":
-            code = finding.get("value")
-            if not equal(code, expected):
-                got = show(code)
-                message = f"{source} returned {got}, expected {expected!r}"
-                return Verdict(task_id, "failed", number, got, repr(expected), message, **common)
-        elif finding.get("token") != token:
-            return Verdict(task_id, "failed", number, message=f"{source}: {finding.get('failed', '')}", **common)
-    return Verdict(task_id, "passed", len(parsed) - 1, **common)
+            return self._of("error", number, message=_text(finding["error"]))
+        if test.form == "assert":
+            passed = finding.get("token") == self.token
+            return (
+                None if passed else self._of("failed", number, message=f"{test.source}: {_text(finding.get('failed'))}")
+            )
+        code = finding.get("value")
+        if matches(code, test.expected, arguments=test.arguments, **self.comparison):
+            return None
+        got, expected = show(code), repr(test.expected)
+        message = f"{test.source} returned {got}, expected {expected}"
+        return self._of("failed", number, got=got, expected=expected, message=message)
+
+    def _missing(self, number):
+        seconds = self.reply["seconds"]
+        if self.reply["ended"] == "timeout":
+            return self._of("timeout", number, message=f"no result after {seconds:.1f} s")
+        lost = self.reply.get("lost")
+        return self._of("killed", number, message=LOST if lost else "the process ended without a result")
+
+    def _of(self, status, number, **rest):
+        return Verdict(self.task_id, status, number, seconds=self.reply["seconds"], how=self.how, **rest)
 
 
-def _missing(task_id, number, reply, common):
-    if reply["ended"] == "timeout":
-        return Verdict(task_id, "timeout", number, message=f"no result after {reply['seconds']:.1f} s", **common)
-    message = "the sandbox server was lost twice" if reply.get("lost") else "the process ended without a result"
-    return Verdict(task_id, "killed", number, message=message, **common)
-
-
-def equal(code, expected):
-    """Whether an encoded value equals `expected` by Python's == on plain data; an opaque value equals nothing."""
-    try:
-        return decode(code) == expected
-    except (TypeError, ValueError, KeyError):
-        return False
-
-
-def decode(code):
-    """The plain value that `encode` wrote. Raises ValueError for an opaque one."""
-    tag, content = code
-    readers = dict(int=lambda c: int(c, 16), float=float, complex=complex, bytes=bytes.fromhex)
-    groups = dict(list=list, tuple=tuple, set=set, frozenset=frozenset)
-    if tag in readers:
-        return readers[tag](content)
-    if tag in groups:
-        return groups[tag](decode(item) for item in content)
-    if tag == "dict":
-        return {decode(key): decode(value) for key, value in content}
-    if tag in ("NoneType", "bool", "str"):
-        return content
-    raise ValueError(f"a value of type {content} is not plain data")
-
-
-def show(code, limit=200):
-    """An encoded value as text for people, cut to `limit` characters."""
-    try:
-        text = repr(decode(code))
-    except (ValueError, TypeError, KeyError, IndexError):
-        text = f"<{code[1]}>" if isinstance(code, list) and len(code) == 2 else "nothing readable"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+def _text(found, limit=500):
+    return str(found or "")[:limit]

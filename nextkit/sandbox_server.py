@@ -5,9 +5,8 @@ so that a fork costs about two milliseconds. Requests and replies are frames on 
 length, then JSON. A child writes its findings to a pipe, one JSON object a line, and never sees an expected value.
 """
 
-import collections
 import contextlib
-import ctypes
+import gc
 import importlib
 import json
 import os
@@ -16,16 +15,15 @@ import select
 import shutil
 import signal
 import struct
+import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
+from nextkit.comparing import encode
+from nextkit.isolation import become_nobody, isolate, owner
 from nextkit.tracer import describe_exception, run_traced
 
-NOBODY = 65534
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
-CLONE_NEWNET = 0x40000000
 # Loaded before any fork: candidates import these at no cost, and even where an unprivileged user may not read the
 # interpreter's own files.
 PRELOADED = """
@@ -35,24 +33,30 @@ time types typing unicodedata
 """.split()  # noqa: SIM905
 # Loaded when a program first names them, for the same reasons; they are slow to load and many programs need neither.
 ON_DEMAND = ("numpy", "pandas")
-DICTS = (dict, collections.Counter, collections.defaultdict, collections.OrderedDict)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
 
 
 def serve():
     """Answer requests until stdin closes. The first frame sent tells what isolation is in force."""
-    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a child could send it
     for name in PRELOADED:
         importlib.import_module(name)
-    isolation, scratch = _isolate(), tempfile.mkdtemp(prefix="nextkit-")
+    isolation, scratch = isolate()
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    os.chmod(scratch, 0o711)
+    private = os.path.join(scratch, "program")
+    os.environ.clear()  # here and not in the child, where it would take a tenth of the whole time
+    os.environ |= {"HOME": private, "TMPDIR": private, "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
+    gc.freeze()  # what is there stays shared between server and children
     try:
         write_frame(replies, dict(isolation=isolation))
         while (request := read_frame(requests)) is not None:
             _load_libraries(request.get("arguments", request))
-            write_frame(replies, _in_child(request, scratch))
+            write_frame(replies, _in_child(request, private))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not os.path.ismount(scratch):
+            _remove(scratch)
 
 
 def read_frame(stream):
@@ -68,50 +72,6 @@ def write_frame(stream, content):
     stream.flush()
 
 
-def encode(value, depth=0):
-    """A value as nested lists [tag, content] that keep its exact type; anything but plain data is ["opaque", type].
-
-    Sets and dicts are sorted, so that equal values have equal codes. Subclasses count as opaque: their idea of
-    equality is their own.
-    """
-    kind = type(value)
-    if depth > 200:
-        return ["opaque", "nested too deep"]
-    if value is None or kind in (bool, str):
-        return [kind.__name__, value]
-    if kind is int:
-        return ["int", hex(value)]
-    if kind in (float, complex):
-        return [kind.__name__, repr(value)]
-    if kind is bytes:
-        return ["bytes", value.hex()]
-    if kind in (list, tuple):
-        return [kind.__name__, [encode(item, depth + 1) for item in value]]
-    if kind in (set, frozenset):
-        return [kind.__name__, sorted((encode(item, depth + 1) for item in value), key=json.dumps)]
-    if kind in DICTS:
-        items = [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in value.items()]
-        return ["dict", sorted(items, key=json.dumps)]
-    return ["opaque", kind.__name__]
-
-
-def _isolate():
-    """Apply once what all children inherit; returns the names of what the kernel granted."""
-    granted = ["process", "limits"]
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl"):
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if libc.prctl(PR_SET_CHILD_SUBREAPER, 1) == 0:
-            granted.append("no escapees")
-        if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
-            granted.append("no new privileges")
-    if os.geteuid() == 0 and hasattr(libc, "unshare") and libc.unshare(CLONE_NEWNET) == 0:
-        granted.append("no network")
-    if os.geteuid() == 0:
-        granted.append("unprivileged user")
-    return granted
-
-
 def _load_libraries(given):
     """Import what a program names, here in the server, so that its child has it; only packages that are trusted."""
     for name in ON_DEMAND:
@@ -121,13 +81,11 @@ def _load_libraries(given):
                 importlib.import_module(name)
 
 
-def _in_child(request, scratch):
-    """Fork, run the request, and return the child's findings with how the child ended."""
+def _in_child(request, private):
+    """Fork, run the request in the folder `private`, and return the child's findings with how the child ended."""
     reading, writing = os.pipe()
-    private = tempfile.mkdtemp(dir=scratch)
-    os.chmod(scratch, 0o711)
-    if os.geteuid() == 0:
-        os.chown(private, NOBODY, NOBODY)
+    os.mkdir(private, 0o700)
+    os.chown(private, owner(), -1)
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -137,15 +95,21 @@ def _in_child(request, scratch):
     os.close(reading)
     status = _end(child)
     seconds = time.monotonic() - started
-    shutil.rmtree(private, ignore_errors=True)
+    _remove(private)
     return dict(findings=_lines(data), ended=ended, signal=status, seconds=seconds)
 
 
 def _collect(reading, deadline):
-    """All that the child writes until it closes the pipe ("closed"), time is up ("timeout") or it wrote too much."""
+    """All that the child writes until it closes the pipe ("closed"), time is up ("timeout") or it wrote too much.
+
+    Nothing is asked meanwhile: stdin can only close, when whoever asked is gone; then nobody waits ("left").
+    """
     data = b""
     while (left := deadline - time.monotonic()) > 0:
-        if select.select([reading], [], [], left)[0]:
+        ready = select.select([reading, sys.stdin], [], [], left)[0]
+        if sys.stdin in ready:
+            return data, "left"
+        if ready:
             part = os.read(reading, 65536)
             data += part
             if not part or data.endswith(DONE):
@@ -158,23 +122,28 @@ def _collect(reading, deadline):
 def _end(child):
     """Kill the child, its group and whatever escaped from it; returns the signal that ended it (0 for an exit)."""
     done, status = os.waitpid(child, os.WNOHANG)
-    for target in (-child, child):
+    everyone = [-1] if os.getpid() == 1 else [-child, child]
+    for target in everyone:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(target, signal.SIGKILL)
     if not done:
         _, status = os.waitpid(child, 0)
-    for _ in range(200):
-        orphans = _children()
-        for orphan in orphans:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(orphan, signal.SIGKILL)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            break
-        time.sleep(0.001)
+    _reap()
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def _reap():
+    """Wait for orphans to end; as the first process of a namespace they are killed already, else they are sought."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            if os.getpid() == 1:
+                os.waitpid(-1, 0)
+                continue
+            for orphan in _children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(orphan, signal.SIGKILL)
+            if not os.waitpid(-1, os.WNOHANG)[0]:
+                time.sleep(0.001)
 
 
 def _children():
@@ -185,10 +154,22 @@ def _children():
         return []
 
 
+def _remove(folder):
+    """Remove a folder, whatever a hostile program has put there: no depth and no permission keeps it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+        return
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.exists(folder):
+        for command in (["chmod", "-R", "u+rwx", folder], ["rm", "-rf", folder]):
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def _lines(data):
     findings = []
     for line in data.split(b"\n"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             findings.append(json.loads(line))
     return [finding for finding in findings if isinstance(finding, dict)]
 
@@ -213,21 +194,15 @@ def _confine(request, writing, private):
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.closerange(3, writing)
-    os.closerange(writing + 1, 256)
+    os.closerange(writing + 1, 65536)
     os.chdir(private)
-    os.environ.clear()
-    os.environ |= {"HOME": private, "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
     seconds = int(request["timeout"]) + 2
     limits = dict(CPU=seconds, AS=request["memory"], FSIZE=1_000_000, NOFILE=32, CORE=0)
-    if os.geteuid() == 0:
+    if os.getppid() == 1 or os.geteuid() == 0:  # elsewhere all processes of the user would count
         limits["NPROC"] = 64
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
+    become_nobody()
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
-    sys.stdin = open(os.devnull)  # noqa: SIM115
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _trace(request, pipe):

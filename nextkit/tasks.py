@@ -12,6 +12,7 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nextkit.comparing import ORACLES
 from nextkit.records import read_jsonl, write_jsonl
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -24,7 +25,9 @@ class RepairTask:
     task_id: unique in its set. description: x. buggy: y~, source text. tests: assert statements, shown in the prompt
     and used by the filter. hidden_tests: assert statements used only to evaluate. setup: code run before the
     program. reference: a correct program, for measuring only, never shown. split: which part of the data it is in.
-    meta: where it comes from (family, kind of bug, ...).
+    meta: where it comes from (family, kind of bug, ...). oracle: how a returned value is compared, a name of
+    `nextkit.comparing`: "exact", also in its types, "equal", as Python's == would, or "root". tolerance: absolute,
+    for numbers.
     """
 
     task_id: str
@@ -36,6 +39,8 @@ class RepairTask:
     reference: str = ""
     split: str = ""
     meta: dict = field(default_factory=dict)
+    oracle: str = "exact"
+    tolerance: float = 0.0
 
 
 def load_tasks(path, split=None):
@@ -66,6 +71,11 @@ def check_task(task):
             raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
     if not task.tests or isinstance(task.tests, str):
         raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements")
+    if task.oracle not in ORACLES or not isinstance(task.tolerance, int | float) or task.tolerance < 0:
+        raise ValueError(
+            f"task {task.task_id!r}: oracle {task.oracle!r} with tolerance {task.tolerance!r}: give one of "
+            f"{', '.join(ORACLES)}, and a number that is not negative"
+        )
     for number, test in enumerate((*task.tests, *task.hidden_tests)):
         _check_python(task, f"test {number}", test)
     return task

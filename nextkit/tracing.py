@@ -8,9 +8,10 @@ changed, what it returned or raised. Candidate and buggy programs run in the san
     to_frame(trace.steps)
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import functools
 from dataclasses import dataclass
 
+from nextkit.parallel import in_order
 from nextkit.tracer import run_traced
 
 
@@ -86,14 +87,8 @@ def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, kee
 
 def trace_all(tasks, executor=None, **options):
     """The Traces of many tasks, in order, with a progress bar; the options are those of `trace`."""
-    from tqdm.auto import tqdm
-
-    if executor is not None:
-        futures = [executor.submit(trace, task, **options) for task in tasks]
-        return [future.result() for future in tqdm(futures, desc="tracing", unit="task")]
-    with ThreadPoolExecutor(2) as pool:
-        traces = pool.map(lambda task: trace(task, **options), tasks)
-        return list(tqdm(traces, total=len(tasks), desc="tracing", unit="task"))
+    work = functools.partial(trace, **options)
+    return in_order(work, tasks, workers=2, desc="tracing", unit="task", executor=executor)
 
 
 def trace_in_process(program, test, *, task_id="", **limits):

@@ -1,11 +1,14 @@
 """Filtering: what is kept, what is not."""
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, unchanged
 from nextkit.sandbox import Verdict
+from nextkit.tracing import trace_all
 
 RIGHT = "def f(x):\n    return x + 1"
 
@@ -35,6 +38,23 @@ def test_equal_fixes_are_judged_once(task, sample, sandbox, monkeypatch):
 def test_any_executor_will_do(task, sample):
     with ThreadPoolExecutor(1) as pool:
         assert judge(task, [sample(RIGHT)], pool)[0].status == "passed"
+
+
+def test_the_task_says_how_values_are_compared(task, sample, sandbox):
+    almost = sample("def f(x):\n    return x + 1.0000001")
+    assert judge(task, [almost], sandbox=sandbox)[0].status == "failed"
+    lenient = replace(task, tests=("assert f(1) == 2.0",), tolerance=1e-6)
+    assert judge(lenient, [almost], sandbox=sandbox)[0].status == "passed"
+    assert (
+        judge(replace(task, oracle="equal"), [sample("def f(x): return x + 1.0")], sandbox=sandbox)[0].status
+        == "passed"
+    )
+
+
+def test_other_processes_judge_and_trace_too(task, sample):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert judge_all([task], [[sample(RIGHT), sample(task.buggy)]], pool)[0][0].status == "passed"
+        assert trace_all([task], pool)[0].outcome == "failed"
 
 
 def test_many_tasks_come_back_in_order(task, sample, sandbox):
@@ -74,7 +94,5 @@ def test_a_fix_that_differs_in_layout_only_is_unchanged(task, sample):
 
 
 def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
-    from dataclasses import replace
-
     with pytest.raises(ValueError, match="t/1.*nothing to repair"):
         check_repairable([replace(task, buggy=RIGHT)], sandbox=sandbox)

@@ -1,6 +1,6 @@
 """Task files: read, written, and refused with a reason."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -50,4 +50,9 @@ def test_a_missing_file_names_the_sets_there_are():
 
 
 def test_records_become_a_table_of_their_fields(task):
-    assert to_frame([task, task]).shape == (2, 9)
+    assert list(to_frame([task, task]).columns) == [field.name for field in fields(task)]
+
+
+def test_an_unknown_oracle_is_named_with_those_there_are(task, tmp_path):
+    with pytest.raises(ValueError, match="'t/1': oracle 'nearly'.*exact, equal, root"):
+        save_tasks([replace(task, oracle="nearly")], tmp_path / "t.jsonl")
