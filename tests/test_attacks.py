@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from nextkit import sandbox as module
+from nextkit.sandbox import Sandbox
+
 TEST = ["assert f(1) == 2"]
 LIMITED = 'the kernel does not grant "{}"'
 
@@ -24,6 +27,13 @@ def in_force(sandbox):
 
 def verdict(sandbox, program, tests=TEST, **options):
     return sandbox.check(program, tests, **options)
+
+
+def descendants(pid):
+    children = [
+        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
+    ]
+    return children + [each for child in children for each in descendants(child)]
 
 
 def still_judges(sandbox):
@@ -227,8 +237,6 @@ def test_a_namespace_of_its_own_does_not_make_files_writable(sandbox, in_force):
 
 
 def test_the_environment_is_not_inherited(sandbox, monkeypatch):
-    from nextkit.sandbox import Sandbox
-
     monkeypatch.setenv("SECRET", "2")
     program = (
         "import os\ndef f(x): return 'SECRET' in os.environ or b'SECRET' in open('/proc/self/environ', 'rb').read()"
@@ -244,3 +252,40 @@ def test_reading_stdin_gets_nothing(sandbox):
 def test_no_descriptor_but_the_pipe_is_open(sandbox):
     program = "import os\ndef f(x): return len([n for n in range(1000) if os.path.exists(f'/proc/self/fd/{n}')])"
     assert verdict(sandbox, program, ["assert f(1) == 4"]).status in ("passed", "failed")
+
+
+# Where the kernel refuses.
+
+REFUSALS = {
+    "namespaces": "isolation.NAMESPACES = ()",
+    "mounts": "isolation.NAMESPACES = isolation.NAMESPACES[1:]",
+    "Landlock": "isolation._landlock = lambda *_: False",
+    "everything": "import sys; sys.platform = 'darwin'",
+}
+
+
+@pytest.fixture(params=REFUSALS)
+def refused(request, monkeypatch):
+    """A Sandbox on a kernel that grants less."""
+    patch = f"from nextkit import isolation; {REFUSALS[request.param]}; "
+    monkeypatch.setattr(module, "_START", module._START.replace("from nextkit", f"{patch}from nextkit", 1))
+    with Sandbox() as box:
+        box.isolation  # noqa: B018 - starts the server
+        monkeypatch.undo()
+        yield box
+
+
+def test_where_the_kernel_refuses_the_judge_still_judges(refused):
+    assert still_judges(refused) and verdict(refused, "def f(x): return x").status == "failed"
+    assert verdict(refused, "while True: pass", timeout=0.3).status == "timeout" and still_judges(refused)
+
+
+def test_where_the_kernel_refuses_it_says_so(refused, sandbox):
+    assert set(refused.isolation) != set(sandbox.isolation)
+
+
+def test_where_the_kernel_refuses_nothing_is_left_behind(refused):
+    verdict(refused, "import os\nif os.fork() == 0:\n    os.setsid()\n    while True: pass\ndef f(x): return 2")
+    with refused._server() as server:
+        left = [pid for pid in descendants(server.started().process.pid) if Path(f"/proc/{pid}/cmdline").exists()]
+    assert len(left) == (1 if "own processes" in refused.isolation else 0)  # the server itself
