@@ -25,6 +25,7 @@ import ast
 import atexit
 import contextlib
 import functools
+import itertools
 import os
 import queue
 import secrets
@@ -39,6 +40,7 @@ from typing import NamedTuple
 from nextkit.comparing import check_oracle, matches, show
 from nextkit.sandbox_server import read_frame, write_frame
 
+WRAPPERS = frozenset({"list", "tuple", "set", "dict", "sorted", "len", "sum", "str", "round"})
 COMPARED, ASSERTED = "compared outside", "asserted inside"
 LOST = "the sandbox server was lost twice"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
@@ -103,8 +105,15 @@ class Sandbox:
         parsed = [parse_test(test) for test in tests]
         token = secrets.token_hex(16)
         sent = [(test.form, test.source) for test in parsed]
-        reply = self._ask(dict(op="check", program=program, setup=setup, tests=sent, token=token), timeout)
+        reply = self._run(program, setup, sent, token, timeout)
         return _Judgement(task_id, parsed, reply, token, dict(oracle=oracle, tolerance=tolerance)).verdict()
+
+    def values(self, program, calls, *, setup="", timeout=None):
+        """What each call (source text) returned, encoded (`nextkit.comparing.decode`), in order; it ends with the first
+        that gave no value. Used where a reference program, not a person, says what is expected."""
+        findings = self._run(program, setup, [("call", call) for call in calls], "", timeout)["findings"]
+        found = {finding.get("test"): finding["value"] for finding in findings if "value" in finding}
+        return list(itertools.takewhile(lambda code: code is not None, map(found.get, range(len(calls)))))
 
     def trace(self, **arguments):
         """What `nextkit.tracer.run_traced` returns for these arguments, run in a child.
@@ -132,6 +141,17 @@ class Sandbox:
         """End all servers; the sandbox starts new ones if it is used again."""
         for server in list(self._idle.queue):
             server.kill()
+
+    def _run(self, program, setup, tests, token, timeout):
+        """The reply on some tests; where their values are too long for one, the rest is run after the first part."""
+        request, start, findings, seconds = dict(op="check", program=program, setup=setup, token=token), 0, [], 0.0
+        while True:
+            reply = self._ask(request | dict(tests=tests[start:]), timeout)
+            new = [finding for finding in reply["findings"] if type(finding.get("test")) is int]
+            findings += [finding | dict(test=max(-1, finding["test"] + start)) for finding in new]
+            seconds, start = seconds + reply["seconds"], start + len(new)
+            if reply["ended"] != "flooded" or not new or start >= len(tests):
+                return reply | dict(findings=findings, seconds=seconds)
 
     def _ask(self, request, timeout):
         request |= dict(timeout=timeout or self.timeout, memory=self.memory)
@@ -161,7 +181,8 @@ _shared = {}
 class ParsedTest(NamedTuple):
     """A test as it is run. form: "call" for `f(literals) == literal`, else "assert". source: what the child gets.
 
-    expected: the literal; arguments: of the call, positional ones only.
+    `list(f(literals))` is a call as well, and so it is with the other WRAPPERS: the child need not know what is
+    expected. expected: the literal; arguments: of the call of f, positional ones only.
     """
 
     form: str
@@ -181,13 +202,23 @@ def parse_test(test):
         (statement,) = body
         compared = statement.test
         (operator,), (right,), call = compared.ops, compared.comparators, compared.left
-        named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and all(k.arg for k in call.keywords)
-        if named and isinstance(operator, ast.Eq) and isinstance(statement, ast.Assert):
-            arguments = tuple(map(ast.literal_eval, call.args))
-            for keyword in call.keywords:
-                ast.literal_eval(keyword.value)
-            return ParsedTest("call", ast.unparse(call), ast.literal_eval(right), arguments)
+        if isinstance(operator, ast.Eq) and isinstance(statement, ast.Assert):
+            return ParsedTest("call", ast.unparse(call), ast.literal_eval(right), _literal_arguments(call))
     return ParsedTest("assert", test)
+
+
+def _literal_arguments(call):
+    """The positional arguments of `f(literals)`, also inside `list(...)` and the like. Raises ValueError elsewhere."""
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or not all(k.arg for k in call.keywords):
+        raise ValueError
+    if call.func.id in WRAPPERS and call.args and isinstance(call.args[0], ast.Call):
+        first, *rest = call.args
+        arguments = _literal_arguments(first)
+    else:
+        rest, arguments = call.args, tuple(map(ast.literal_eval, call.args))
+    for other in (*rest, *(keyword.value for keyword in call.keywords)):
+        ast.literal_eval(other)
+    return arguments
 
 
 class _Server:
@@ -257,7 +288,7 @@ class _Judgement:
 
     def verdict(self):
         """The Verdict of the first test that did not pass, or of the last."""
-        found = {finding["test"]: finding for finding in self.reply["findings"] if type(finding.get("test")) is int}
+        found = {finding["test"]: finding for finding in self.reply["findings"]}
         if -1 in found:
             return self._of("error", -1, message=_text(found[-1].get("error")))
         for number, test in enumerate(self.parsed):

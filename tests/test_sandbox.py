@@ -32,12 +32,12 @@ def test_the_first_test_that_does_not_pass_decides(sandbox):
 
 
 def test_other_assertions_run_inside_and_say_so(sandbox):
-    verdict = sandbox.check("def f(x): return [x]", ["assert len(f(1)) == 1"])
+    verdict = sandbox.check("def f(x): return [x]", ["assert f(1)[0] == 1"])
     assert (verdict.status, verdict.how) == ("passed", ASSERTED)
 
 
 def test_a_false_assertion_inside_fails(sandbox):
-    assert status(sandbox, "def f(x): return []", ["assert len(f(1)) == 1"]) == "failed"
+    assert status(sandbox, "def f(x): return []", ["assert f(1)[0] == 1"]) == "failed"
 
 
 def test_an_exception_is_an_error_with_its_message(sandbox):
@@ -69,6 +69,26 @@ def test_setup_code_runs_before_the_program(sandbox):
 def test_literal_calls_are_told_from_other_assertions():
     assert parse_test("assert f([1], k=-2) == {3}") == ("call", "f([1], k=-2)", {3}, ([1],))
     assert parse_test("assert f(g(1)) == 2").form == parse_test("assert f(1)").form == "assert"
+
+
+def test_a_call_inside_list_or_len_is_compared_outside_too(sandbox):
+    tests = ["assert list(f(3)) == [0, 1, 2]", "assert len(sorted(f(2), reverse=True)) == 2"]
+    assert sandbox.check("def f(n): yield from range(n)", tests).how == COMPARED
+    assert parse_test(tests[1]).arguments == (2,)
+
+
+def test_values_too_long_for_one_reply_come_in_several(sandbox):
+    tests = [f"assert f({n}) == {'x' * n!r}" for n in (3_000_000, 3_000_001, 3_000_002, 3_000_003, 1)]
+    assert sandbox.check("def f(n): return 'x' * n", tests, timeout=5).status == "passed"
+    assert sandbox.check("def f(n): return 'x' * (n + (n == 1))", tests, timeout=5).test == 4
+
+
+def test_a_value_too_long_to_send_does_not_pass(sandbox):
+    assert status(sandbox, "def f(x): return 'x' * 20_000_000", timeout=5) == "killed"
+
+
+def test_values_end_with_the_first_call_that_gives_none(sandbox):
+    assert sandbox.values("def f(x): return 1 // x", ["f(1)", "f(0)", "f(1)"]) == [["int", "0x1"]]
 
 
 def test_two_workers_judge_from_two_threads():
