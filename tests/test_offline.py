@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nextkit.datasets.mutate import all_edits
+from nextkit.datasets.mutate import WEIGHTS, all_edits
 from nextkit.offline.corpus import HIDDEN, SHOWN, SPLITS, draw_document, draw_task, draw_tasks, failing_trace, split_of
 from nextkit.offline.execution import run
 from nextkit.offline.families import FAMILIES, UNSEEN
@@ -95,9 +95,9 @@ def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
     assert not any(draw_document(rng) for _ in range(20))
 
 
-def test_every_edit_of_the_catalogue_can_be_stated_and_is_understood():
+def test_every_edit_that_the_corpus_draws_can_be_stated_and_is_understood():
     buggy = "def f(xs):\n    t = 0\n    for x in xs:\n        if x > 2:\n            t += x\n        else:\n            t -= 1\n    return t"
-    for edit in all_edits(buggy):
+    for edit in all_edits(buggy, kinds=WEIGHTS):
         sentence, _ = state_edit(edit.program, buggy)
         assert agrees(edit.program, sentence, buggy), sentence
 

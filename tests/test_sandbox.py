@@ -37,7 +37,7 @@ def test_other_assertions_run_inside_and_say_so(sandbox):
 
 
 def test_a_false_assertion_inside_fails(sandbox):
-    assert status(sandbox, "def f(x): return []", ["assert f(1)[0] == 1"]) == "failed"
+    assert status(sandbox, "def f(x): return [2]", ["assert f(1)[0] == 1"]) == "failed"
 
 
 def test_an_exception_is_an_error_with_its_message(sandbox):

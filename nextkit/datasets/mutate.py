@@ -4,44 +4,67 @@ Repair tasks need buggy programs. `random_edit` makes one from a correct program
 buggy program, are the control that every repair rate must beat (on small programs a blind edit is right surprisingly
 often). The catalogue, by kind:
 
-    comparison  < for <=, == for !=, in for not in       variable   one variable of the program for another
-    operator    + for -, and for or, max for min         part       abs(x) to x, x + 1 to x, not c to c, x[1:] to x
-    constant    3 for 2, True for False, 'a' for 'e'     placement  a return moved into or out of a block
-    boundary    range(n) for range(n + 1)                missing    a statement taken out
-    branch      the two sides of an if swapped
+    kind               what goes wrong                                     for example
+    comparison         another comparison                                  a < b            a <= b
+    operator           another operator, or a function's counterpart       max(xs)          min(xs)
+    constant           a number one or two off, False, a shorter word      x % 3            x % 2
+    boundary           the end of a range one off                          range(n + 1)     range(n)
+    variable           one variable of the program for another             t += x           t += n
+    part               the outer part of an expression forgotten           abs(x)           x
+    placement          a return moved into or out of a block               return t         (now in the loop)
+    missing            an update or a call taken out                       t += x           (gone)
+    branch             the two sides of an if swapped                      if p: a else: b  if p: b else: a
+    initial-value      a variable starts a loop with something else        best = xs[0]     best = 0
+    early-return       returned in the first round or branch already       t += x           t += x; return t
+    removed-statement  any other statement, or an else, taken out          if n < 0: ...    (gone)
+    arguments          two arguments of a call swapped                     f(a, b)          f(b, a)
+    index              one off, from the other end, two indices swapped    xs[i]            xs[i + 1]
+    slice              a bound one off, added or dropped, another step     xs[:k]           xs[:k - 1]
+    condition          asked the other way round, a part of it dropped     if a and b:      if a:
+    return-value       the opposite answer, or a part of the answer        return (a, b)    return a
+    loop               a round too many or too few, break for continue     for x in xs:     for x in xs[1:]:
+    call               a relative of the function, a flag or option        math.floor(x)    math.ceil(x)
+    string             another separator, decimals, a pattern's sign       ' '.join(xs)     ''.join(xs)
+
+No edit makes a power, a permutation or a larger exponent than by two: one such line can run for hours.
 """
 
 import ast
 import builtins
+from collections import Counter
 from dataclasses import dataclass
 
-COMPARISONS = {
-    ast.Lt: (ast.LtE, ast.Gt),
-    ast.LtE: (ast.Lt, ast.GtE),
-    ast.Gt: (ast.GtE, ast.Lt),
-    ast.GtE: (ast.Gt, ast.LtE),
-    ast.Eq: (ast.NotEq, ast.GtE),
-    ast.NotEq: (ast.Eq,),
-    ast.In: (ast.NotIn,),
-    ast.NotIn: (ast.In,),
-}
-OPERATORS = {
-    ast.Add: (ast.Sub, ast.Mult),
-    ast.Sub: (ast.Add,),
-    ast.Mult: (ast.Add, ast.FloorDiv),  # never to a power: one such line can run for hours
-    ast.FloorDiv: (ast.Mod, ast.Mult),
-    ast.Div: (ast.FloorDiv, ast.Mult),
-    ast.Mod: (ast.FloorDiv,),
-    ast.Pow: (ast.Mult,),
-}
-COUNTERPARTS = dict(max="min", any="all", upper="lower", isupper="islower", isdigit="isalpha", startswith="endswith")
-COUNTERPARTS |= {other: one for one, other in COUNTERPARTS.items()}
-UNWRAPPED = {"abs", "sorted", "len", "sum", "max", "min", "str", "int", "set", "list", "tuple", "reversed"}
-BUILTINS = set(dir(builtins))
+from nextkit.datasets import bugs_in_calls, bugs_in_expressions, bugs_in_statements
 
-# How often each kind is drawn when it applies: about as often as people make such mistakes in short programs.
+# How often each kind is drawn when it applies: about as often as people make such mistakes in short programs. What
+# ships in data/ was drawn with WEIGHTS, so they stay as they are.
 WEIGHTS = dict(
     comparison=3, operator=3, constant=3, variable=2.2, boundary=2.5, part=2, placement=1.2, missing=2, branch=2.5
+)
+CATALOGUE = WEIGHTS | {
+    "initial-value": 2, "early-return": 1.5, "removed-statement": 1.5, "arguments": 1.2, "index": 2, "slice": 2,
+    "condition": 2, "return-value": 1.5, "loop": 2, "call": 1.5, "string": 1,
+}  # fmt: skip
+
+# Who finds the sites of which kinds.
+SOURCES = (
+    (bugs_in_expressions.operator_edits, {"comparison", "operator"}),
+    (bugs_in_expressions.constant_edits, {"constant"}),
+    (bugs_in_expressions.name_edits, {"variable", "operator"}),
+    (bugs_in_expressions.boundary_edits, {"boundary"}),
+    (bugs_in_expressions.part_edits, {"part"}),
+    (bugs_in_statements.block_edits, {"missing", "branch", "placement"}),
+    (bugs_in_statements.removal_edits, {"removed-statement"}),
+    (bugs_in_statements.start_edits, {"initial-value"}),
+    (bugs_in_statements.early_return_edits, {"early-return"}),
+    (bugs_in_statements.condition_edits, {"condition"}),
+    (bugs_in_statements.return_value_edits, {"return-value"}),
+    (bugs_in_statements.loop_edits, {"loop"}),
+    (bugs_in_calls.argument_edits, {"arguments"}),
+    (bugs_in_calls.call_edits, {"call"}),
+    (bugs_in_calls.index_edits, {"index"}),
+    (bugs_in_calls.slice_edits, {"slice"}),
+    (bugs_in_calls.string_edits, {"string"}),
 )
 
 
@@ -56,12 +79,13 @@ class Edit:
 def random_edit(program, rng, *, avoid=(), weights=WEIGHTS, tries=8):
     """One random single edit of `program` (source text), the kind drawn by weight; None when nothing can be edited.
 
-    rng: a random.Random. avoid: programs that must not come out. Raises SyntaxError if `program` is not Python.
+    rng: a random.Random. avoid: programs that must not come out. weights: of the kinds that may be drawn, such as
+    CATALOGUE for all of them. Raises SyntaxError if `program` is not Python.
     """
     tree = ast.parse(program)
     before = ast.unparse(tree)
     by_kind = {}
-    for site in _sites(tree):
+    for site in _sites(tree, weights):
         by_kind.setdefault(site[0], []).append(site)
     for _ in range(tries if by_kind else 0):
         kind = rng.choices(list(by_kind), [weights[kind] for kind in by_kind])[0]
@@ -71,11 +95,14 @@ def random_edit(program, rng, *, avoid=(), weights=WEIGHTS, tries=8):
     return None
 
 
-def all_edits(program):
-    """Every single edit of `program`, as a list of distinct Edits. Raises SyntaxError if it is not Python."""
+def all_edits(program, kinds=None):
+    """Every single edit of `program`, as a list of distinct Edits. Raises SyntaxError if it is not Python.
+
+    kinds: names of the catalogue, such as WEIGHTS for those that `random_edit` draws; None for all.
+    """
     tree = ast.parse(program)
     found = {ast.unparse(tree): None}
-    for kind, *change in _sites(tree):
+    for kind, *change in _sites(tree, CATALOGUE if kinds is None else kinds):
         after = _applied(tree, *change)
         if after is not None:
             found.setdefault(after, Edit(kind, after))
@@ -96,125 +123,44 @@ def _applied(tree, parent, field, value):
         setattr(parent, field, kept)
 
 
-def _sites(tree):
-    """Where the tree can be edited: tuples (kind, parent, field, new value)."""
-    variables = _variables(tree)
+@dataclass(frozen=True)
+class _Names:
+    """The names of a program. variables: sorted. assigned: how often each. counters: those that may count places."""
+
+    variables: list
+    assigned: Counter
+    counters: set
+
+
+def _sites(tree, kinds):
+    """Where the tree can be edited: tuples (kind, parent, field, new value), of these kinds."""
+    names = _names(tree)
+    sources = [source for source, makes in SOURCES if makes & set(kinds)]
     for node in ast.walk(tree):
-        yield from _operator_edits(node)
-        yield from _constant_edits(node)
-        yield from _name_edits(node, variables)
-        yield from _boundary_edits(node)
-        yield from _part_edits(node)
-        yield from _statement_edits(node)
+        for source in sources:
+            yield from (site for site in source(node, names) if site[0] in kinds)
 
 
-def _variables(tree):
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return sorted((names | arguments) - functions - BUILTINS)
+def _names(tree):
+    nodes = list(ast.walk(tree))
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    arguments = [node.arg for node in nodes if isinstance(node, ast.arg)]
+    every = {node.id for node in nodes if isinstance(node, ast.Name)} | {*arguments}
+    assigned = Counter(arguments)
+    assigned.update(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    return _Names(sorted(every - functions - set(dir(builtins))), assigned, set(_counters(nodes)))
 
 
-def _operator_edits(node):
-    if isinstance(node, ast.Compare):
-        for place, op in enumerate(node.ops):
-            for other in COMPARISONS.get(type(op), ()):
-                yield "comparison", node, "ops", [*node.ops[:place], other(), *node.ops[place + 1 :]]
-    if isinstance(node, (ast.BinOp, ast.AugAssign)):
-        for other in OPERATORS.get(type(node.op), ()):
-            yield "operator", node, "op", other()
-    if isinstance(node, ast.BoolOp):
-        yield "operator", node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And()
+def _counters(nodes):
+    """Names that go through a range, are numbered by enumerate, or are counted up or down."""
+    for node in nodes:
+        if isinstance(node, (ast.For, ast.comprehension)) and bugs_in_expressions.is_call_of(node.iter, "range"):
+            yield from _stored(node.target)
+        elif isinstance(node, (ast.For, ast.comprehension)) and bugs_in_expressions.is_call_of(node.iter, "enumerate"):
+            yield from _stored(node.target.elts[0]) if isinstance(node.target, ast.Tuple) else ()
+        elif isinstance(node, ast.AugAssign):
+            yield from _stored(node.target)
 
 
-def _constant_edits(node):
-    if not isinstance(node, ast.Constant):
-        return
-    value = node.value
-    if isinstance(value, bool):
-        yield "constant", node, "value", not value
-    elif isinstance(value, int):
-        yield from (("constant", node, "value", value + d) for d in (-2, -1, 1, 2) if value + d >= 0)
-    elif isinstance(value, str) and 0 < len(value) <= 8 and value.isalpha():
-        yield "constant", node, "value", value[1:] or ("e" if value != "e" else "a")
-
-
-def _name_edits(node, variables):
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        if node.id in variables:
-            yield from (("variable", node, "id", other) for other in variables if other != node.id)
-        elif node.id in COUNTERPARTS:
-            yield "operator", node, "id", COUNTERPARTS[node.id]
-    if isinstance(node, ast.Attribute) and node.attr in COUNTERPARTS:
-        yield "operator", node, "attr", COUNTERPARTS[node.attr]
-
-
-def _boundary_edits(node):
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and node.args):
-        return
-    place = min(1, len(node.args) - 1)
-    stop = node.args[place]
-    if isinstance(stop, ast.BinOp) and isinstance(stop.right, ast.Constant) and stop.right.value == 1:
-        others = [stop.left]
-    else:
-        others = [ast.BinOp(stop, op, ast.Constant(1)) for op in (ast.Sub(), ast.Add())]
-    for other in others:
-        yield "boundary", node, "args", [*node.args[:place], other, *node.args[place + 1 :]]
-
-
-def _part_edits(node):
-    in_range = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
-    for field, value in ast.iter_fields(node):
-        if isinstance(value, list):
-            for place, item in enumerate(value):
-                inner = _inner(item)
-                if inner is not None and not in_range:
-                    yield "part", node, field, [*value[:place], inner, *value[place + 1 :]]
-        elif (inner := _inner(value)) is not None:
-            yield "part", node, field, inner
-
-
-def _inner(node):
-    """What is left of an expression when its outer part is forgotten, or None where there is no such part."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in UNWRAPPED:
-        return node.args[0] if len(node.args) == 1 else None
-    if isinstance(node, ast.BinOp):
-        return node.left
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return node.operand
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-        return node.value
-    return None
-
-
-def _statement_edits(node):
-    for field in ("body", "orelse"):
-        block = getattr(node, field, None)
-        if isinstance(block, list):
-            yield from _block_edits(node, field, block)
-
-
-def _block_edits(node, field, block):
-    for place, statement in enumerate(block):
-        rest = [*block[:place], *block[place + 1 :]]
-        is_call = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
-        if rest and (isinstance(statement, ast.AugAssign) or is_call):
-            yield "missing", node, field, rest
-        if isinstance(statement, ast.If) and statement.orelse and not isinstance(statement.orelse[0], ast.If):
-            swapped = ast.If(statement.test, statement.orelse, statement.body)
-            yield "branch", node, field, [*block[:place], swapped, *block[place + 1 :]]
-        last = place == len(block) - 1
-        if isinstance(statement, (ast.For, ast.While, ast.If)) and not last:
-            after = block[place + 1]
-            if isinstance(after, ast.Return):
-                moved = _with_body(statement, [*statement.body, after])
-                yield "placement", node, field, [*block[:place], moved, *block[place + 2 :]]
-        if isinstance(statement, (ast.For, ast.While)) and last and isinstance(statement.body[-1], ast.Return):
-            shorter = _with_body(statement, statement.body[:-1])
-            if shorter.body:
-                yield "placement", node, field, [*block[:place], shorter, statement.body[-1]]
-
-
-def _with_body(statement, body):
-    fields = {name: value for name, value in ast.iter_fields(statement)}
-    return type(statement)(**{**fields, "body": body})
+def _stored(target):
+    return [target.id] if isinstance(target, ast.Name) else []
