@@ -58,10 +58,16 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
 
 
 def check_program(task, program, *, hidden=False, sandbox=None, timeout=None):
-    """The Verdict on any program by a task's tests, compared as the task says. hidden: by its hidden tests as well."""
+    """The Verdict on any program by a task's tests, compared as the task says. hidden: by its hidden tests as well.
+
+    timeout: seconds; by default the sandbox's, and at least four times what the reference took where meta["seconds"]
+    says so (EvalPlus' rule).
+    """
+    sandbox = sandbox or default_sandbox()
     tests = (*task.tests, *task.hidden_tests) if hidden else task.tests
+    timeout = timeout or max(sandbox.timeout, 4 * task.meta.get("seconds", 0))
     how = dict(setup=task.setup, oracle=task.oracle, tolerance=task.tolerance, timeout=timeout)
-    return (sandbox or default_sandbox()).check(program, tests, task_id=task.task_id, **how)
+    return sandbox.check(program, tests, task_id=task.task_id, **how)
 
 
 def _judge_pair(pair, hidden):

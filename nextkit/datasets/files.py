@@ -1,0 +1,61 @@
+"""Files: public data sets as rows, from a path or from where their authors publish them, with errors that help."""
+
+import gzip
+import json
+from pathlib import Path
+
+
+def read_rows(path):
+    """Pairs (where, row) of a file of JSON lines, plain or .gz; `where` names file and line for errors.
+
+    Raises FileNotFoundError where there is no such file, and ValueError for a line that is no JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {str(path)!r}: give the path of the data set's file, or 'hub' to fetch it")
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
+
+
+def field(where, row, names, kind, *default):
+    """The first of the fields that the row has, or the default. Raises ValueError naming field, value and mend."""
+    names = (names,) if isinstance(names, str) else names
+    values = [row[name] for name in names if name in row] or list(default)
+    if not values:
+        refuse(where, names[0], None, f"it is missing: give it as {_name(kind)}")
+    if not isinstance(values[0], kind) or isinstance(values[0], bool):
+        refuse(where, names[0], values[0], f"give it as {_name(kind)}")
+    return values[0]
+
+
+def refuse(where, name, value, mend):
+    """Raises ValueError naming place, field, value and mend."""
+    raise ValueError(f"{where}: {name} is {str(value)[:80]!r}: {mend}")
+
+
+def _name(kind):
+    return " or ".join(each.__name__ for each in kind) if isinstance(kind, tuple) else kind.__name__
+
+
+def from_hub(repository, name):
+    """The path of a file of a data set on the Hugging Face hub, fetched if need be. Raises OSError with the way out."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return hf_hub_download(repository, name, repo_type="dataset")
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{name} of {repository} could not be fetched: {error}: without a network give the path of the file"
+        ) from error
+
+
+def _object(where, line):
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: {line.strip()[:60]!r} is no JSON object: write one a line, as the public file does")
+    return row
