@@ -139,7 +139,7 @@ def _make_read_only(libc):
         return None
     scratch = None
     for folder in filter(_is_spare, SHARED):
-        flags, options = (MS_RDONLY, b"size=4k") if scratch else (0, b"size=64m,nr_inodes=16k,mode=711")
+        flags, options = (MS_RDONLY, b"size=4k") if scratch else (0, b"size=64m,nr_inodes=16k,mode=700")
         if libc.mount(b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV | flags, options) == 0:
             scratch = scratch or folder
     libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)

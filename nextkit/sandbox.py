@@ -257,10 +257,18 @@ class _Server:
             raise
 
     def kill(self):
-        if self.process is not None:
+        """End the server: by closing its stdin, so that it tidies up; by force if it does not end soon."""
+        if self.process is None:
+            return
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.communicate()
-            self.process = None
+            self.process.wait()
+        self.process.stdout.close()
+        self.process = None
 
     def _receive(self, timeout):
         if not select.select([self.process.stdout], [], [], timeout)[0]:

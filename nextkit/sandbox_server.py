@@ -44,19 +44,18 @@ def serve():
         importlib.import_module(name)
     isolation, scratch = isolate()
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    os.chmod(scratch, 0o711)
-    private = os.path.join(scratch, "program")
+    os.chown(scratch, owner(), -1)
     os.environ.clear()  # here and not in the child, where it would take a tenth of the whole time
-    os.environ |= {"HOME": private, "TMPDIR": private, "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
+    os.environ |= {"HOME": scratch, "TMPDIR": scratch, "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
     gc.freeze()  # what is there stays shared between server and children
     try:
         write_frame(replies, dict(isolation=isolation))
         while (request := read_frame(requests)) is not None:
             _load_libraries(request.get("arguments", request))
-            write_frame(replies, _in_child(request, private))
+            write_frame(replies, _in_child(request, scratch))
     finally:
-        if not os.path.ismount(scratch):
-            _remove(scratch)
+        with contextlib.suppress(OSError):  # it is empty, and vanishes anyway where it is a mount of our own
+            os.rmdir(scratch)
 
 
 def read_frame(stream):
@@ -81,21 +80,19 @@ def _load_libraries(given):
                 importlib.import_module(name)
 
 
-def _in_child(request, private):
-    """Fork, run the request in the folder `private`, and return the child's findings with how the child ended."""
+def _in_child(request, scratch):
+    """Fork, run the request in the folder `scratch`, and return the child's findings with how the child ended."""
     reading, writing = os.pipe()
-    os.mkdir(private, 0o700)
-    os.chown(private, owner(), -1)
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _child(request, writing, private)
+        _child(request, writing, scratch)
     os.close(writing)
     data, ended = _collect(reading, started + request["timeout"])
     os.close(reading)
     status = _end(child)
     seconds = time.monotonic() - started
-    _remove(private)
+    _empty(scratch)
     return dict(findings=_lines(data), ended=ended, signal=status, seconds=seconds)
 
 
@@ -154,16 +151,17 @@ def _children():
         return []
 
 
-def _remove(folder):
-    """Remove a folder, whatever a hostile program has put there: no depth and no permission keeps it."""
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
-        return
-    with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, ignore_errors=True)
-    if os.path.exists(folder):
-        for command in (["chmod", "-R", "u+rwx", folder], ["rm", "-rf", folder]):
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _empty(folder):
+    """Remove what a program has put into the folder: however deep it is, and whatever its permissions."""
+    os.chmod(folder, 0o700)
+    for path in (os.path.join(folder, name) for name in os.listdir(folder)):
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # before it is looked into: to open a pipe would wait for ever
+        with contextlib.suppress(RecursionError):
+            shutil.rmtree(path, ignore_errors=True)
+        if os.path.lexists(path):
+            for command in (["chmod", "-R", "u+rwx", path], ["rm", "-rf", path]):
+                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _lines(data):
@@ -174,10 +172,10 @@ def _lines(data):
     return [finding for finding in findings if isinstance(finding, dict)]
 
 
-def _child(request, writing, private):
+def _child(request, writing, scratch):
     """Everything from here on runs in the child and never returns."""
     try:
-        _confine(request, writing, private)
+        _confine(request, writing, scratch)
         with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:
             (_trace if request["op"] == "trace" else _check)(request, pipe)
             pipe.write(DONE.decode())
@@ -188,14 +186,14 @@ def _child(request, writing, private):
         os.kill(os.getpid(), signal.SIGKILL)  # past atexit handlers and threads that never end
 
 
-def _confine(request, writing, private):
+def _confine(request, writing, scratch):
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.closerange(3, writing)
     os.closerange(writing + 1, 65536)
-    os.chdir(private)
+    os.chdir(scratch)
     seconds = int(request["timeout"]) + 2
     limits = dict(CPU=seconds, AS=request["memory"], FSIZE=1_000_000, NOFILE=32, CORE=0)
     if os.getppid() == 1 or os.geteuid() == 0:  # elsewhere all processes of the user would count

@@ -199,9 +199,18 @@ def test_nothing_is_left_in_shared_folders(sandbox, in_force, folder):
     assert not os.path.exists(name)
 
 
-def test_nothing_is_left_for_the_next_program(sandbox):
-    verdict(sandbox, "open('note', 'w').write('2')\nimport os\nos.mkdir('sub')\ndef f(x): return 2")
-    assert verdict(sandbox, "import os\ndef f(x): return len(os.listdir()) + 2").status == "passed"
+@pytest.mark.parametrize("folder", [".", "/tmp", "/var/tmp", "/dev/shm", "/run"])
+def test_nothing_is_left_for_the_next_program(sandbox, in_force, folder):
+    if folder != ".":
+        in_force("only scratch writable")
+    program = f"""import os, contextlib
+with contextlib.suppress(OSError): open('{folder}/note', 'w').write('2')
+with contextlib.suppress(OSError): os.mkdir('{folder}/sub'); os.symlink('/', '{folder}/sub/link'); os.mkfifo('{folder}/fifo')
+os.chmod('.', 0)
+def f(x): return 2"""
+    assert verdict(sandbox, program).status == "passed"
+    left = f"import os\ndef f(x): return [os.path.lexists('{folder}/' + name) for name in ('note', 'sub', 'fifo')]"
+    assert verdict(sandbox, left, ["assert f(1) == [False, False, False]"]).status == "passed"
 
 
 def test_the_network_is_not_reached(sandbox, in_force):
