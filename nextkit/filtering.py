@@ -104,6 +104,13 @@ def keep_random(samples, verdicts, *, count, seed=0):
     return _examples(_distinct(usable)[:count], None)
 
 
+def why(verdict):
+    """Why a program was kept or not, in two words: "passed", "wrong value", the exception's name, "timeout", ..."""
+    if verdict.status == "error":
+        return verdict.message.split(":")[0] or "error"
+    return {"failed": "wrong value", "unparseable": "not Python"}.get(verdict.status, verdict.status)
+
+
 def unchanged(task, sample):
     """Whether the fix is the buggy program again, but for layout and comments: a no-op."""
     return same_program(task.buggy, sample.fix)

@@ -39,14 +39,18 @@ def plot_loss(losses, *, ax=None):
     return ax
 
 
-def plot_verdicts(verdicts, *, ax=None):
-    """How many samples ended in each status."""
+def plot_verdicts(verdicts, *, most=9, ax=None):
+    """How many samples passed, and why the others did not: the commonest reasons, at most `most` bars."""
     from collections import Counter
 
-    counts = Counter(v.status for v in verdicts).most_common()[::-1]
-    ax = ax or _axes(6, 0.4 * len(counts) + 0.9)
-    colors = [BLUE if status == "passed" else GREY for status, _ in counts]
-    bars = ax.barh([status for status, _ in counts], [count for _, count in counts], color=colors)
+    from nextkit.filtering import why
+
+    counts = Counter(why(verdict) for verdict in verdicts).most_common()
+    rest = sum(count for _, count in counts[most:])
+    counts = ([*counts[:most], ("other", rest)] if rest else counts)[::-1]
+    ax = ax or _axes(6, 0.34 * len(counts) + 0.9)
+    colors = [BLUE if reason == "passed" else GREY for reason, _ in counts]
+    bars = ax.barh([reason for reason, _ in counts], [count for _, count in counts], color=colors)
     ax.bar_label(bars, padding=3)
     ax.set(xlabel="samples", title=f"{len(verdicts)} samples, judged")
     return ax

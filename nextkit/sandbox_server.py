@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import resource
 import select
 import shutil
@@ -27,12 +28,16 @@ from nextkit.tracer import describe_exception, run_traced
 # Loaded before any fork: candidates import these at no cost, and even where an unprivileged user may not read the
 # interpreter's own files.
 PRELOADED = """
-abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools hashlib
-heapq itertools json math numbers operator pathlib queue random re socket statistics string struct textwrap threading
-time types typing unicodedata
+abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal encodings.idna enum fractions
+functools hashlib heapq itertools json math numbers operator pathlib queue random re socket statistics string struct
+textwrap threading time types typing unicodedata
 """.split()  # noqa: SIM905
-# Loaded when a program first names them, for the same reasons; they are slow to load and many programs need neither.
-ON_DEMAND = ("numpy", "pandas")
+# Loaded when a program first names them, for the same reasons: the rest of the standard library, but for what does
+# more than define when it is imported, and these two.
+ON_DEMAND = (sys.stdlib_module_names | {"numpy", "pandas"}) - set(
+    "__main__ antigravity ensurepip idlelib lib2to3 pip test this tkinter turtle turtledemo venv".split()  # noqa: SIM905
+)
+IMPORTED = re.compile(r"^\s*(?:from|import)\s+([a-zA-Z_]\w*(?:\.[a-zA-Z]\w*)*)", re.M)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
 
@@ -72,9 +77,9 @@ def write_frame(stream, content):
 
 
 def _load_libraries(given):
-    """Import what a program names, here in the server, so that its child has it; only packages that are trusted."""
-    for name in ON_DEMAND:
-        if (name in given["program"] or name in given["setup"]) and name not in sys.modules:
+    """Import what a program names, here in the server, so that its child has it; only what is trusted."""
+    for name in IMPORTED.findall(f"{given['setup']}\n{given['program']}"):
+        if name.partition(".")[0] in ON_DEMAND and name not in sys.modules:
             os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)

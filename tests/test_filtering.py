@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, unchanged
+from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, unchanged, why
 from nextkit.sandbox import Verdict
 from nextkit.tracing import trace_all
 
@@ -96,3 +96,12 @@ def test_a_fix_that_differs_in_layout_only_is_unchanged(task, sample):
 def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
     with pytest.raises(ValueError, match="t/1.*nothing to repair"):
         check_repairable([replace(task, buggy=RIGHT)], sandbox=sandbox)
+
+
+@pytest.mark.parametrize(
+    "program, reason",
+    [(RIGHT, "passed"), ("def f(x):\n    return x", "wrong value"), ("def f(", "not Python"), ("f = 1", "TypeError"),
+     ("import os\nos._exit(0)", "killed"), ("class E(Exception): pass\nraise E", "E")],
+)  # fmt: skip
+def test_the_reason_is_told_in_a_word_or_two(task, sample, sandbox, program, reason):
+    assert why(judge(task, [sample(program)], sandbox=sandbox)[0]) == reason

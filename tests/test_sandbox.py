@@ -91,6 +91,17 @@ def test_values_end_with_the_first_call_that_gives_none(sandbox):
     assert sandbox.values("def f(x): return 1 // x", ["f(1)", "f(0)", "f(1)"]) == [["int", "0x1"]]
 
 
+@pytest.mark.parametrize("name", ["csv", "concurrent.futures", "xml.dom.minidom", "numpy", "encodings.idna"])
+def test_libraries_can_be_imported(sandbox, name):
+    assert status(sandbox, f"import {name}\ndef f(x): return 2", timeout=5) == "passed"
+
+
+@pytest.mark.parametrize("name", ["this", "antigravity", "idlelib.idle", "test.__main__", "nosuchmodule", "os.path.x"])
+def test_a_library_that_does_more_than_define_does_it_in_the_child(sandbox, name):
+    status(sandbox, f"import {name}\ndef f(x): return 2")
+    assert status(sandbox, "def f(x): return 2") == "passed"
+
+
 def test_two_workers_judge_from_two_threads():
     from concurrent.futures import ThreadPoolExecutor
 
@@ -151,15 +162,14 @@ judge_all([task] * 20, [samples] * 20, sandbox=Sandbox(workers=2, timeout=2))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupting_or_killing_the_notebook_leaves_no_process_behind(number):
-    notebook = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert notebook.stdout.readline() == "ready\n"
-    time.sleep(1)
-    family = descendants(notebook.pid)
-    assert len(family) >= 4  # two servers and their children
-    notebook.send_signal(number)
-    notebook.wait(20)
+    command = [sys.executable, "-c", INTERRUPTED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as notebook:
+        assert notebook.stdout.readline() == "ready\n"
+        time.sleep(1)
+        family = descendants(notebook.pid)
+        assert len(family) >= 4  # two servers and their children
+        notebook.send_signal(number)
+        notebook.wait(20)
     time.sleep(0.5)
     assert not [pid for pid in family if alive(pid)]
 
