@@ -1,15 +1,18 @@
 """What the notebooks share: which model they use, and how much work they do.
 
-NEXTKIT_MODEL names another model for the whole series; NEXTKIT_FAST=1 shrinks the work for continuous integration.
+NEXTKIT_MODEL names another model for the whole series; NEXTKIT_FAST=1 shrinks the work for continuous integration;
+NEXTKIT_DATA names a folder with public data sets, such as mbpp.jsonl.
 """
 
 import os
 import warnings
+from pathlib import Path
 
 from nextkit.tasks import RepairTask
 
 FAST = bool(os.environ.get("NEXTKIT_FAST"))
 MODEL = os.environ.get("NEXTKIT_MODEL", "offline-base")
+DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
 
 # The small example that the first notebooks share: it should return the odd numbers.

@@ -45,14 +45,21 @@ def plot_verdicts(verdicts, *, most=9, ax=None):
 
     from nextkit.filtering import why
 
-    counts = Counter(why(verdict) for verdict in verdicts).most_common()
-    rest = sum(count for _, count in counts[most:])
-    counts = ([*counts[:most], ("other", rest)] if rest else counts)[::-1]
-    ax = ax or _axes(6, 0.34 * len(counts) + 0.9)
-    colors = [BLUE if reason == "passed" else GREY for reason, _ in counts]
-    bars = ax.barh([reason for reason, _ in counts], [count for _, count in counts], color=colors)
-    ax.bar_label(bars, padding=3)
-    ax.set(xlabel="samples", title=f"{len(verdicts)} samples, judged")
+    counts = Counter(why(verdict) for verdict in verdicts)
+    return plot_counts(counts, label="samples", title=f"{len(verdicts)} samples, judged", most=most, ax=ax)
+
+
+def plot_counts(counts, *, label, title, most=30, ax=None):
+    """A bar for each of the `most` commonest, longest first, "passed" in colour; counts: a Counter."""
+    common = counts.most_common(most)
+    rest = counts.total() - sum(count for _, count in common)
+    common = ([*common, ("other", rest)] if rest else common)[::-1]
+    names, lengths = zip(*common, strict=True)
+    ax = ax or _axes(6, 0.26 * len(common) + 1)
+    bars = ax.barh(names, lengths, color=[BLUE if name == "passed" else GREY for name in names])
+    ax.bar_label(bars, padding=3, fontsize=8)
+    ax.tick_params(axis="y", labelsize=9)
+    ax.set(xlabel=label, title=title)
     return ax
 
 

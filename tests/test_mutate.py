@@ -104,6 +104,7 @@ EXAMPLES = [
     ("loop", "while i < n:\n    f()", "while i < n - 1:\n    f()"),
     ("loop", "for x in xs:\n    f(x)", "for x in xs[1:]:\n    f(x)"),
     ("loop", "for i in range(1, n):\n    f(i)", "for i in range(n):\n    f(i)"),
+    ("loop", "for i in range(k + 1, n):\n    f(i)", "for i in range(k + 2, n):\n    f(i)"),
     ("loop", "for i in range(n):\n    break", "for i in range(n):\n    continue"),
     ("call", "r.append(x)", "r.extend(x)"),
     ("call", "r.add(x)", "r.discard(x)"),
