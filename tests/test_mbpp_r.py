@@ -97,7 +97,7 @@ def test_the_number_of_a_problem_tells_its_split(tmp_path, number, split):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "line 2: '{' is no JSON object: write one problem a line"),
+        ("{", "line 2: '{' is no JSON object: write one a line"),
         ("[1]", "line 2: '[1]' is no JSON object"),
         (row(code=None), "line 2: code is 'None': give it as str"),
         ({"task_id": 602}, "line 2: text is 'None': it is missing"),
@@ -117,7 +117,7 @@ def test_a_malformed_file_is_refused_with_file_line_field_value_and_mend(tmp_pat
 
 
 def test_a_file_that_is_not_there_is_asked_for():
-    with pytest.raises(FileNotFoundError, match="give the path of mbpp.jsonl, or 'hub'"):
+    with pytest.raises(FileNotFoundError, match="give the path of the data set's file, or 'hub'"):
         load_mbpp("no/such.jsonl")
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from nextkit.datasets.__main__ import main
 from nextkit.datasets.quixbugs import quixbugs
 from nextkit.filtering import check_program
+from nextkit.tasks import load_tasks
 
 FILES = {
     "python_programs/double.py": 'def double(x):\n    return x + 1\n\n"""\nTwice a number.\n"""\n',
@@ -107,3 +109,9 @@ def test_a_program_without_tests_is_named(folder, sandbox):
     (folder / "json_testcases/pair.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"no tests for 'pair'"):
         quixbugs(folder, sandbox=sandbox)
+
+
+def test_the_command_writes_a_task_file(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["datasets", "quixbugs", str(folder), "--out", str(tmp_path / "q.jsonl")])
+    main()
+    assert len(load_tasks(tmp_path / "q.jsonl")) == 5 and "5 tasks in" in capsys.readouterr().out

@@ -7,10 +7,9 @@ fetches the same rows from the Hugging Face hub. Nothing of MBPP ships with next
     [p for p in problems if p.split == "train"][0].reference
 """
 
-import gzip
-import json
 from dataclasses import dataclass
-from pathlib import Path
+
+from nextkit.datasets.files import field, from_hub, read_rows, refuse
 
 HUB = "google-research-datasets/mbpp"
 # The splits of Austin et al. 2021, by number of the problem.
@@ -47,51 +46,22 @@ def load_mbpp(path):
     FileNotFoundError where there is no such file, and ValueError naming file, line, field, value and mend for one that
     is not MBPP.
     """
-    rows = _hub_rows() if path == "hub" else _file_rows(Path(path))
+    rows = _hub_rows() if path == "hub" else read_rows(path)
     problems = {}
     for where, row in rows:
         problem = _problem(where, row)
         if problem.number in problems:
-            _refuse(where, "task_id", problem.number, "it occurs twice: leave one of the two out")
+            refuse(where, "task_id", problem.number, "it occurs twice: leave one of the two out")
         problems[problem.number] = problem
     return list(problems.values())
 
 
-def _file_rows(path):
-    """Pairs (where, row) of a file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}: give the path of mbpp.jsonl, or 'hub' to fetch it")
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
-
-
-def _object(where, line):
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict):
-        raise ValueError(
-            f"{where}: {line.strip()[:60]!r} is no JSON object: write one problem a line, as mbpp.jsonl does"
-        )
-    return row
-
-
 def _hub_rows():
     """Pairs (where, row) of the four files on the hub."""
-    from huggingface_hub import hf_hub_download
-
     for split in SPLITS:
         name = f"full/{split}-00000-of-00001.parquet"
-        try:
-            file = hf_hub_download(HUB, name, repo_type="dataset")
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"{name} of {HUB} could not be fetched: {error}: without a network give the path of mbpp.jsonl"
-            ) from error
-        yield from ((f"{HUB}/{name}, row {number}", row) for number, row in enumerate(_read_parquet(file)))
+        rows = _read_parquet(from_hub(HUB, name))
+        yield from ((f"{HUB}/{name}, row {number}", row) for number, row in enumerate(rows))
 
 
 def _read_parquet(file):
@@ -110,15 +80,15 @@ def _read_parquet(file):
 
 def _problem(where, row):
     """One row as a Problem; `text` is called `prompt` in the sanitized edition, and imports stand apart there."""
-    number = _field(where, row, ("task_id",), int)
+    number = field(where, row, "task_id", int)
     split = next((name for name, numbers in SPLITS.items() if number in numbers), None)
     if split is None:
-        _refuse(where, "task_id", number, "MBPP has problems 1 to 974: give one of them")
-    setup = _field(where, row, ("test_setup_code",), str, "") or "\n".join(_texts(where, row, "test_imports", []))
+        refuse(where, "task_id", number, "MBPP has problems 1 to 974: give one of them")
+    setup = field(where, row, "test_setup_code", str, "") or "\n".join(_texts(where, row, "test_imports", []))
     return Problem(
         number,
-        _field(where, row, ("text", "prompt"), str),
-        _plain(_field(where, row, ("code",), str)),
+        field(where, row, ("text", "prompt"), str),
+        _plain(field(where, row, "code", str)),
         tuple(_texts(where, row, "test_list")),
         tuple(_texts(where, row, "challenge_test_list", [])),
         _plain(setup),
@@ -127,24 +97,10 @@ def _problem(where, row):
 
 
 def _texts(where, row, name, *default):
-    texts = _field(where, row, (name,), list, *default)
+    texts = field(where, row, name, list, *default)
     if not all(isinstance(text, str) for text in texts) or not (texts or default):
-        _refuse(where, name, texts, "give a list of assert statements, each as text")
+        refuse(where, name, texts, "give a list of assert statements, each as text")
     return map(_plain, texts)
-
-
-def _field(where, row, names, kind, *default):
-    """The first of the fields there is, checked to be of this type."""
-    values = [row[name] for name in names if name in row] or list(default)
-    if not values:
-        _refuse(where, names[0], None, f"it is missing: give it as {kind.__name__}")
-    if not isinstance(values[0], kind) or isinstance(values[0], bool):
-        _refuse(where, names[0], values[0], f"give it as {kind.__name__}")
-    return values[0]
-
-
-def _refuse(where, field, value, mend):
-    raise ValueError(f"{where}: {field} is {str(value)[:80]!r}: {mend}")
 
 
 def _plain(text):
