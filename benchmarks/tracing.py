@@ -45,7 +45,7 @@ def main():
     drawn = random.Random(0).sample(rows, min(options.programs, len(rows)))
     text = f"{speed(drawn, options.repeats)}\n{sizes(rows)}"
     print(text)
-    write_section(Path(__file__).with_name("README.md"), f"Python {sys.version.split()[0]}", text)
+    write_section(Path(__file__).with_name("README.md"), f"Tracing, Python {sys.version.split()[0]}", text)
 
 
 def speed(rows, repeats):
@@ -277,7 +277,7 @@ def _within(trace, budget):
 def write_section(path, title, text):
     """Put the text under its title, in place of what an earlier run wrote there."""
     old = path.read_text() if path.exists() else HEADER
-    begin, end = f"## Tracing, {title}\n", "<!-- end -->\n"
+    begin, end = f"## {title}\n", "<!-- end -->\n"
     if begin in old:
         before, after = old.split(begin)
         old = before + after.split(end, 1)[1].lstrip("\n")
@@ -292,6 +292,7 @@ of running a test under a tracer divided by the time of running it plainly; "med
 Peers print what they see to memory; they were not run on programs of more than 5,000 steps. "counting lines only" is
 the limit: an event a line and nothing else. "whole job" starts from source: parsing, planning, running, writing down.
 Lengths are of program, trace and one test, in tokens as `count_tokens` counts; mbpp/493 and its test are 2,168 alone.
+`python benchmarks/judging.py FOLDER` measures the sandbox on right and wrong programs. Sections replace themselves.
 """
 
 if __name__ == "__main__":

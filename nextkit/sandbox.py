@@ -99,9 +99,6 @@ class Sandbox:
         `nextkit.comparing`. Raises ValueError for a test that is not Python, and for an unknown oracle.
         """
         check_oracle(oracle)
-        problem = _syntax_problem(program)
-        if problem:
-            return Verdict(task_id, "unparseable", message=problem)
         parsed = [parse_test(test) for test in tests]
         token = secrets.token_hex(16)
         sent = [(test.form, test.source) for test in parsed]
@@ -279,14 +276,6 @@ class _Server:
         return frame
 
 
-def _syntax_problem(program):
-    try:
-        compile(program, "<program>", "exec", dont_inherit=True)
-        return "" if program.strip() else "the program is empty"
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"{type(error).__name__}: {error}"
-
-
 class _Judgement:
     """Compares what the child found with what the tests expect; nothing that the child wrote is trusted."""
 
@@ -296,6 +285,8 @@ class _Judgement:
 
     def verdict(self):
         """The Verdict of the first test that did not pass, or of the last."""
+        if self.reply["ended"] == "unparseable":
+            return Verdict(self.task_id, "unparseable", message=self.reply["problem"])
         found = {finding["test"]: finding for finding in self.reply["findings"]}
         if -1 in found:
             return self._of("error", -1, message=_text(found[-1].get("error")))

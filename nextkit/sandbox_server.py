@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 
 from nextkit.comparing import encode
 from nextkit.isolation import become_nobody, isolate, owner
@@ -56,8 +57,13 @@ def serve():
     try:
         write_frame(replies, dict(isolation=isolation))
         while (request := read_frame(requests)) is not None:
-            _load_libraries(request.get("arguments", request))
-            write_frame(replies, _in_child(request, scratch))
+            problem = _compile(request) if request["op"] == "check" else ""
+            if problem:
+                reply = dict(findings=[], ended="unparseable", problem=problem, seconds=0.0)
+            else:
+                _load_libraries(request.get("arguments", request))
+                reply = _in_child(request, scratch)
+            write_frame(replies, reply)
     finally:
         with contextlib.suppress(OSError):  # it is empty, and vanishes anyway where it is a mount of our own
             os.rmdir(scratch)
@@ -74,6 +80,17 @@ def write_frame(stream, content):
     body = json.dumps(content).encode()
     stream.write(struct.pack(">I", len(body)) + body)
     stream.flush()
+
+
+def _compile(request):
+    """Compile the program of a request, here, so that what is no Python costs no child; returns what is wrong."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape in a string is the program's own affair
+            request["code"] = compile(request["program"], "<program>", "exec", dont_inherit=True)
+        return "" if request["program"].strip() else "the program is empty"
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _load_libraries(given):
@@ -221,7 +238,7 @@ def _trace(request, pipe):
 
 def _check(request, pipe):
     """Run the program once, then each test in order; a line is written as each ends, so that a hang is located."""
-    token, tests, setup, program = (request.pop(name) for name in ("token", "tests", "setup", "program"))
+    token, tests, setup, code = (request.pop(name) for name in ("token", "tests", "setup", "code"))
     namespace = {"__name__": "__main__"}
 
     def tell(**finding):
@@ -230,7 +247,7 @@ def _check(request, pipe):
 
     try:
         exec(compile(setup, "<setup>", "exec"), namespace)
-        exec(compile(program, "<program>", "exec"), namespace)
+        exec(code, namespace)
     except BaseException as error:
         return tell(test=-1, error=describe_exception(error))
     for number, (form, source) in enumerate(tests):

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of tracing and naturalizing on every other Python that is installed: each has its own way to trace.
+# Runs the tests of tracing, naturalizing and the sandbox on every other Python that is installed: each has its own way
+# to trace, and to start and end processes.
 # Environments of their own, .venv/python3.12 and so on, hold what these tests need, not torch.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,7 +29,8 @@ for version in 3.11 3.12 3.13; do
         "$home/bin/pip" install --quiet --constraint constraints.txt pytest hypothesis numpy pandas tqdm
         touch "$home/ready"
     fi
-    echo "Tracing and naturalizing on Python $version"
-    "$home/bin/python" -m pytest -p no:cacheprovider tests/test_golden.py tests/test_naturalize.py tests/test_tracing.py tests/test_tracing_bounds.py \
-        tests/test_tracing_truth.py
+    echo "Tracing, naturalizing and the sandbox on Python $version"
+    "$home/bin/python" -m pytest -p no:cacheprovider tests/test_golden.py tests/test_naturalize.py tests/test_tracing.py \
+        tests/test_tracing_bounds.py tests/test_tracing_truth.py tests/test_comparing.py tests/test_sandbox.py \
+        tests/test_attacks.py
 done

@@ -39,6 +39,12 @@ def test_a_change_in_place_through_a_callee_is_seen():
     assert changed[0].changes == (("a", "[[5]]"),)
 
 
+def test_data_that_objects_share_through_their_class_is_seen_to_be_shared():
+    program = "class Cart:\n    items = []\ndef f():\n    a = Cart()\n    b = Cart()\n    a.items.append(1)\n    return b.items"
+    changed = [s.changes for s in steps_of(program, "assert f() == []") if s.line == 6]
+    assert changed == [(("a.items", "[1]"), ("b.items", "[1]"))]
+
+
 @pytest.mark.parametrize(("before", "after"), [("1", "True"), ("1", "1.0"), ("'(1, 2)'", "(1, 2)")])
 def test_values_that_look_alike_are_changes(before, after):
     steps = steps_of(f"def f():\n    a = {before}\n    a = {after}\n    return a", "assert f() == 0")

@@ -27,6 +27,7 @@ SEQUENCES = frozenset(
     {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
 )
 DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
+DATA = ATOMS | SEQUENCES | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
 LONG_INT = 10**60
@@ -205,11 +206,13 @@ def _contents(value, kind):
 
 
 def _attributes(value, kind):
-    """name -> value of an object's own attributes, slots included; properties are not asked."""
+    """name -> value of an object's attributes: its class's data, slots, its own; properties are not asked."""
     found = {}
-    for base in reversed(_of_type(kind, "__mro__")):
+    for base in filter(_defined_by_program, reversed(_of_type(kind, "__mro__"))):
         for name, member in _of_type(base, "__dict__").items():
-            if type(member) is types.MemberDescriptorType and _defined_by_program(base):
+            if type(member) in DATA and not name.startswith("__"):
+                found[name] = member
+            elif type(member) is types.MemberDescriptorType:
                 try:
                     found[name] = member.__get__(value, kind)
                 except AttributeError:  # a slot that is still empty
