@@ -122,7 +122,7 @@ def evalplus():
         from evalplus.eval import PASS, untrusted_check
     except ImportError:
         return {}
-    from nextkit.sandbox import parse_test
+    from nextkit.asserts import parse_test
 
     def judge(jobs):
         found = []

@@ -21,10 +21,8 @@ Linux 5.13), and on macOS: everything that the user may do. For programs that we
 that can be lost.
 """
 
-import ast
 import atexit
 import contextlib
-import functools
 import itertools
 import os
 import queue
@@ -35,12 +33,11 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from nextkit.asserts import parse_test
 from nextkit.comparing import check_oracle, matches, show
 from nextkit.sandbox_server import read_frame, write_frame
 
-WRAPPERS = frozenset({"list", "tuple", "set", "dict", "sorted", "len", "sum", "str", "round"})
 COMPARED, ASSERTED = "compared outside", "asserted inside"
 LOST = "the sandbox server was lost twice"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
@@ -173,49 +170,6 @@ def default_sandbox():
 
 
 _shared = {}
-
-
-class ParsedTest(NamedTuple):
-    """A test as it is run. form: "call" for `f(literals) == literal`, else "assert". source: what the child gets.
-
-    `list(f(literals))` is a call as well, and so it is with the other WRAPPERS: the child need not know what is
-    expected. expected: the literal; arguments: of the call of f, positional ones only.
-    """
-
-    form: str
-    source: str
-    expected: object = None
-    arguments: tuple = ()
-
-
-@functools.lru_cache(maxsize=10_000)
-def parse_test(test):
-    """The ParsedTest of a test's source. Raises ValueError if it is not Python."""
-    try:
-        body = ast.parse(test).body
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"test {test!r} is not valid Python: {error}") from None
-    with contextlib.suppress(ValueError, AttributeError, TypeError, IndexError):
-        (statement,) = body
-        compared = statement.test
-        (operator,), (right,), call = compared.ops, compared.comparators, compared.left
-        if isinstance(operator, ast.Eq) and isinstance(statement, ast.Assert):
-            return ParsedTest("call", ast.unparse(call), ast.literal_eval(right), _literal_arguments(call))
-    return ParsedTest("assert", test)
-
-
-def _literal_arguments(call):
-    """The positional arguments of `f(literals)`, also inside `list(...)` and the like. Raises ValueError elsewhere."""
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or not all(k.arg for k in call.keywords):
-        raise ValueError
-    if call.func.id in WRAPPERS and call.args and isinstance(call.args[0], ast.Call):
-        first, *rest = call.args
-        arguments = _literal_arguments(first)
-    else:
-        rest, arguments = call.args, tuple(map(ast.literal_eval, call.args))
-    for other in (*rest, *(keyword.value for keyword in call.keywords)):
-        ast.literal_eval(other)
-    return arguments
 
 
 class _Server:

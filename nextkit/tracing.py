@@ -76,9 +76,9 @@ def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, kee
     if executor is not None:
         return executor.submit(trace, task, program=program, test=test, **limits).result()
     program = task.buggy if program is None else program
-    first = None
+    first, how = None, dict(setup=task.setup, oracle=task.oracle, tolerance=task.tolerance) | limits
     for source in _chosen(task, test):
-        found = _record(task.task_id, program, source, _in_sandbox(sandbox, program, source, task.setup, limits))
+        found = _record(task.task_id, program, source, _in_sandbox(sandbox, program, source, how))
         if found.outcome != "passed":
             return found
         first = first or found
@@ -107,12 +107,12 @@ def _chosen(task, test):
     return ["\n".join(task.tests[number] for number in numbers)]
 
 
-def _in_sandbox(sandbox, program, test, setup, limits):
+def _in_sandbox(sandbox, program, test, how):
     if sandbox is None:
         from nextkit.sandbox import default_sandbox
 
         sandbox = default_sandbox()
-    return sandbox.trace(program=program, test=test, setup=setup, **limits)
+    return sandbox.trace(program=program, test=test, **how)
 
 
 def _record(task_id, program, test, result):

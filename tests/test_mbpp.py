@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nextkit.filtering import check_program
 from nextkit.naturalize import count_tokens, naturalize, strip_trace
 from nextkit.sandbox import Sandbox
 from nextkit.tasks import RepairTask
@@ -20,14 +21,16 @@ def problems():
     for line in DATA.read_text().splitlines():
         row = json.loads(line)
         code, tests = row["code"].replace("\r", ""), tuple(row["test_list"])
-        yield RepairTask(f"mbpp/{row['task_id']}", row["text"], code, tests, setup=row["test_setup_code"])
+        yield RepairTask(
+            f"mbpp/{row['task_id']}", row["text"], code, tests, setup=row["test_setup_code"], oracle="equal"
+        )
 
 
 @needs_data
 def test_all_of_mbpp_does_the_same_traced_as_plain_and_its_comments_come_off():
     with Sandbox(timeout=10) as sandbox:
         for task in problems():
-            verdict = sandbox.check(task.buggy, task.tests, setup=task.setup)
+            verdict = check_program(task, task.buggy, sandbox=sandbox)
             assert (verdict.status == "passed") == (task.task_id not in BROKEN), (task.task_id, verdict)
             found = trace(task, test=0, timeout=5, sandbox=sandbox)
             stopped = bool({"steps", "seconds"} & {*found.truncated})  # three run past the cap on steps

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from nextkit.sandbox import parse_test
+from nextkit.asserts import parse_test
 from nextkit.tasks import load_tasks
 
 KINDS = (

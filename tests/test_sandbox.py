@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nextkit.sandbox import ASSERTED, COMPARED, Sandbox, parse_test
+from nextkit.asserts import parse_test
+from nextkit.sandbox import ASSERTED, COMPARED, Sandbox
 
 TEST = ["assert f(1) == 2"]
 

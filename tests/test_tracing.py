@@ -1,9 +1,12 @@
 """Tracing: each step is true, kept apart by frame, and bounded."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nextkit.tasks import RepairTask
 from nextkit.tracer import literal
 from nextkit.tracing import trace, trace_in_process
 
@@ -37,6 +40,17 @@ def test_a_change_in_place_through_a_callee_is_seen():
     program = "def g(a):\n    a[0][0] = 5\ndef f(x):\n    a = [[x]]\n    g(a)\n    return a"
     changed = [s for s in steps_of(program, "assert f(1) == 0") if s.line == 5]
     assert changed[0].changes == (("a", "[[5]]"),)
+
+
+def test_a_test_passes_in_a_trace_when_it_passes_the_judge(sandbox):
+    task = RepairTask("t", "", "def f(x):\n    return x * 2.0", ("assert f(1) == 2", "assert f(2) == 4.0000001"))
+    assert (trace(task, sandbox=sandbox).outcome, trace(task, sandbox=sandbox).got) == ("failed", "2.0")
+    assert trace(replace(task, oracle="equal"), test=0, sandbox=sandbox).outcome == "passed"
+    assert trace(replace(task, oracle="equal", tolerance=1e-6), sandbox=sandbox).outcome == "passed"
+    root = RepairTask(
+        "t", "", "def f(c):\n    return 3.0", ("assert f([-9, 0, 1]) == -3.0",), oracle="root", tolerance=1e-6
+    )
+    assert trace(root, sandbox=sandbox).outcome == "passed"
 
 
 def test_data_that_objects_share_through_their_class_is_seen_to_be_shared():

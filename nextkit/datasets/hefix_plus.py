@@ -15,11 +15,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from nextkit.asserts import parse_test
 from nextkit.datasets.expected import write_tests
 from nextkit.datasets.files import field, from_hub, read_rows, refuse
 from nextkit.filtering import check_program
 from nextkit.parallel import in_order
-from nextkit.sandbox import default_sandbox, parse_test
+from nextkit.sandbox import default_sandbox
 from nextkit.tasks import RepairTask
 
 PACK = "bigcode/humanevalpack", "data/python/data/humanevalpack.jsonl"

@@ -15,12 +15,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from nextkit.asserts import parse_test
 from nextkit.comparing import close
 from nextkit.datasets.expected import write_tests
 from nextkit.datasets.files import refuse
 from nextkit.filtering import check_program
 from nextkit.parallel import in_order
-from nextkit.sandbox import default_sandbox, parse_test
+from nextkit.sandbox import default_sandbox
 from nextkit.tasks import RepairTask
 
 APPROXIMATE = {"sqrt"}  # its last argument says how near is near enough

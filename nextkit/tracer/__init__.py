@@ -5,13 +5,13 @@ Standard library only, because it runs in the sandbox's child. `plan` reads off 
 the program's own (`__eq__`, `__repr__`, properties) is called to find that out. See `nextkit.tracing` for the records.
 """
 
-import ast
 import contextlib
 import io
 import signal
 import sys
 import warnings
 
+from nextkit.tracer.assertions import Assertions, watch_assertions
 from nextkit.tracer.events import recording
 from nextkit.tracer.plan import make_plan
 from nextkit.tracer.recorder import PROGRAM, RESERVE, Recorder, Stop
@@ -19,10 +19,6 @@ from nextkit.tracer.values import describe_exception, literal
 
 __all__ = ["PROGRAM", "TEST", "describe_exception", "literal", "run_traced"]
 TEST = "<test>"
-COMPARISONS = {
-    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
-    ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
-}  # fmt: skip
 
 
 def run_traced(
@@ -30,6 +26,8 @@ def run_traced(
     test,
     *,
     setup="",
+    oracle="equal",
+    tolerance=0.0,
     max_steps=10_000,
     keep=1000,
     timeout=2.0,
@@ -40,12 +38,13 @@ def run_traced(
 ):
     """Run `program` on `test` and record it; returns a dict that JSON can hold, with the fields of Trace.
 
-    max_steps: executed lines after which the program is stopped. keep: first steps that are kept; of later ones each
-    line's last, and the end. timeout: seconds; between lines, or anywhere with `alarm` (main thread of a process of
-    its own only). max_value: characters a value. max_bytes: characters of all values together. tell: called with
-    finished steps while it runs. What a limit cut off is named in "truncated".
+    oracle, tolerance: how the values of `f(literals) == literal` are compared, see `nextkit.comparing`; by default as
+    Python does. max_steps: executed lines after which the program is stopped. keep: first steps that are kept; of later
+    ones each line's last, and the end. timeout: seconds; between lines, or anywhere with `alarm` (main thread of a
+    process of its own only). max_value: characters a value. max_bytes: characters of all values together. tell: called
+    with finished steps while it runs. What a limit cut off is named in "truncated".
     """
-    run = Traced(program, test, setup)
+    run = Traced(program, test, setup, oracle, tolerance)
     limits = dict(max_steps=max_steps, keep=keep, timeout=timeout, max_value=max_value, max_bytes=max_bytes)
     return run.record(**limits, alarm=alarm, tell=tell)
 
@@ -53,14 +52,16 @@ def run_traced(
 class Traced:
     """A program and its test, compiled; `record` runs them once."""
 
-    def __init__(self, program, test, setup):
-        self.program, self.setup, self.plan, self.code, self.test, self.problem = program, setup, None, None, None, None
+    def __init__(self, program, test, setup, oracle="equal", tolerance=0.0):
+        self.program, self.setup, self.oracle, self.tolerance = program, setup, oracle, tolerance
+        self.plan, self.code, self.test, self.problem = None, None, None, None
+        judged = oracle != "equal" or tolerance > 0
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an invalid escape in a string is the program's own affair
                 self.code = compile(program, PROGRAM, "exec", dont_inherit=True)
                 self.plan = make_plan(program, self.code)
-                self.test = compile(_watch_assertions(test), TEST, "exec", dont_inherit=True)
+                self.test = compile(watch_assertions(test, judged), TEST, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.problem = error
 
@@ -70,7 +71,7 @@ class Traced:
         if self.problem is not None:
             text = describe_exception(self.problem, limits["max_value"])
             return result | dict(exception=text, steps=[], executed=0, truncated=(), stdout="")
-        output, assertions = Output(), Assertions(limits["max_value"])
+        output, assertions = Output(), Assertions(limits["max_value"], self.oracle, self.tolerance)
         recorder = Recorder(self.plan, source=self.program, output=output, **limits)
         try:
             with _Surroundings(recorder, output, limits["timeout"] if alarm else 0):
@@ -138,53 +139,3 @@ class Output(io.StringIO):
 
     def close(self):
         pass
-
-
-class Assertions:
-    """Called where an assertion of the test has failed, with both of its sides."""
-
-    NAME = "__nextkit_failed__"
-
-    def __init__(self, limit):
-        self.limit, self.error, self.got, self.expected, self.line = limit, None, "", "", 0
-
-    def __call__(self, line, got, expected, message=None):
-        """expected: a tuple that holds the value, or source where there is none. message: of the assert statement."""
-        self.line, self.got = line, literal(got, self.limit)
-        self.expected = expected if type(expected) is str else literal(expected[0], self.limit)
-        self.error = AssertionError(*([] if message is None else [message]))
-        raise self.error
-
-
-def _watch_assertions(test):
-    return ast.fix_missing_locations(_Watched().visit(ast.parse(test)))
-
-
-class _Watched(ast.NodeTransformer):
-    """Rewrites `assert left == right` so that both sides are evaluated once, in order, and known when it fails."""
-
-    LEFT, RIGHT = "__nextkit_left__", "__nextkit_right__"
-
-    def visit_Assert(self, node):
-        test, negated = node.test, False
-        if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            left, right = self._named(self.LEFT, test.left), self._named(self.RIGHT, test.comparators[0])
-            holds, operator = ast.Compare(left, test.ops, [right]), COMPARISONS[type(test.ops[0])]
-            expected = ast.Constant(f"{operator} {ast.unparse(test.comparators[0])}")
-            if operator == "==":
-                expected = ast.Tuple([ast.Name(self.RIGHT, ast.Load())], ast.Load())
-        else:
-            negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
-            holds, expected = self._named(self.LEFT, test.operand if negated else test), ast.Constant(str(not negated))
-        known = [
-            ast.Constant(node.lineno),
-            ast.Name(self.LEFT, ast.Load()),
-            expected,
-            *([node.msg] if node.msg else []),
-        ]
-        failed = ast.Expr(ast.Call(ast.Name(Assertions.NAME, ast.Load()), known, []))
-        return ast.copy_location(ast.If(holds if negated else ast.UnaryOp(ast.Not(), holds), [failed], []), node)
-
-    @staticmethod
-    def _named(name, value):
-        return ast.NamedExpr(ast.Name(name, ast.Store()), value)
