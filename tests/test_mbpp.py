@@ -1,11 +1,11 @@
 """Real programs: MBPP's reference solutions, traced, rendered and judged, where the data is at hand."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
+from nextkit.datasets.mbpp import load_mbpp
 from nextkit.filtering import check_program
 from nextkit.naturalize import count_tokens, naturalize, strip_trace
 from nextkit.sandbox import Sandbox
@@ -18,12 +18,9 @@ needs_data = pytest.mark.skipif(not DATA.is_file(), reason="NEXTKIT_DATA names n
 
 
 def problems():
-    for line in DATA.read_text().splitlines():
-        row = json.loads(line)
-        code, tests = row["code"].replace("\r", ""), tuple(row["test_list"])
-        yield RepairTask(
-            f"mbpp/{row['task_id']}", row["text"], code, tests, setup=row["test_setup_code"], oracle="equal"
-        )
+    for problem in load_mbpp(DATA):
+        code, tests = problem.reference, problem.tests
+        yield RepairTask(problem.task_id, problem.description, code, tests, setup=problem.setup, oracle="equal")
 
 
 @needs_data
