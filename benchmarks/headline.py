@@ -10,8 +10,9 @@ import statistics
 from dataclasses import replace
 from functools import partial
 
-from nextkit.evaluation import agreement, blind_edit, interval, no_op_rate, pass_rates
+from nextkit.evaluation import blind_edit, interval, no_op_rate, pass_rates
 from nextkit.filtering import judge_all
+from nextkit.grounding import agreement
 from nextkit.prompting import Prompt, build_prompt
 from nextkit.runs import Run, digest
 from nextkit.sampling import LocalSampler, Sample, fingerprint
@@ -47,12 +48,12 @@ def measure(run, seed):
     sampler = LocalSampler(settings.model)
     learn = partial(self_train, run=run, train=train, dev=dev, sampler=sampler)
     best = learn(settings).best
-    unverified = learn(replace(settings, rounds=1, verified=False)).rounds[1].adapter
+    unverified = learn(replace(settings, rounds=1, kept="random")).rounds[1].adapter
     print(f"seed {seed}: round {best.number} is the best on dev")
     models = {
         "base": (settings, None),
         NEXT: (settings, best.adapter),
-        "the same, trace removed at test time": (replace(settings, traced=False), best.adapter),
+        "the same, trace removed at test time": (replace(settings, shown="nothing"), best.adapter),
         "tuned on random samples": (settings, unverified),
     }
     table = {}

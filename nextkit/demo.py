@@ -61,9 +61,9 @@ def demonstrate(run, *, fast=False, split="dev", count=None, seed=0):
         return found, found.table(model=name)
 
     models = [tested("base" if r.number == 0 else f"round {r.number}", r.adapter) for r in result.rounds]
-    random_run = self_train(replace(settings, rounds=1, verified=False), run, train, dev, sampler=sampler)
+    random_run = self_train(replace(settings, rounds=1, kept="random"), run, train, dev, sampler=sampler)
     controls = [
-        tested("best, trace removed", adapter, traced=False)[1],
+        tested("best, trace removed", adapter, shown="nothing")[1],
         tested("tuned on random samples", random_run.rounds[1].adapter)[1],
     ]
     blind = blind_table(held_out, settings.eval_samples, seed)
@@ -77,7 +77,9 @@ def blind_table(tasks, n, seed=0):
     """The blind-edit control on tasks, as a table."""
     samples = blind_edit(tasks, n, seed)
     found = evaluate(judge_all(tasks, samples, hidden=True), model="blind edit")
-    return found.assign(shown=float("nan"), no_op=no_op_rate(tasks, samples), agreement=float("nan"))
+    return found.assign(
+        shown=float("nan"), no_op=no_op_rate(tasks, samples), agreement=float("nan"), truth=float("nan")
+    )
 
 
 def format_table(table):

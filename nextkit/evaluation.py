@@ -2,16 +2,16 @@
 
 pass@k is the chance that at least one of k samples passes; from n samples of which c pass it is estimated without
 bias. Intervals come from resampling the tasks (bootstrap), since tasks differ far more than samples do. Hidden tests
-decide, where a task has them. Beside every number stand its controls: a blind edit, the no-op rate, and whether fixes
-do what their rationales say.
+decide, where a task has them. Beside every number stand its controls: a blind edit and the no-op rate here, whether
+fixes do what their rationales say in `nextkit.grounding`.
 """
 
 import random
 
-from nextkit.datasets.mutate import random_edit
+from nextkit.datasets.mutate import WEIGHTS, random_edit
 from nextkit.filtering import judge_all, unchanged
 from nextkit.prompting import FIX, Prompt, build_prompt
-from nextkit.sampling import Sample
+from nextkit.sampling import Sample, as_fix
 
 
 def pass_at_k(n, c, k):
@@ -68,30 +68,18 @@ def paired_difference(verdicts, others, k=1):
     return (sum(gains) / len(gains), *interval(gains))
 
 
-def blind_edit(tasks, n, seed=0):
-    """The control: n Samples a task, each one random edit of the buggy program by somebody who has read nothing."""
+def blind_edit(tasks, n, seed=0, weights=WEIGHTS):
+    """The control: n Samples a task, each one random edit of the buggy program by somebody who has read nothing.
+
+    weights: of the kinds of edits; CATALOGUE, of `nextkit.datasets.mutate`, where the bugs are of all its kinds.
+    """
     rng = random.Random(seed)
-    return [[_blind(task, random_edit(task.buggy, rng)) for _ in range(n)] for task in tasks]
+    return [[_blind(task, random_edit(task.buggy, rng, weights=weights)) for _ in range(n)] for task in tasks]
 
 
 def no_op_rate(tasks, samples):
     """The share of all samples whose fix is the buggy program unchanged."""
     flags = [unchanged(task, sample) for task, row in zip(tasks, samples, strict=True) for sample in row]
-    return sum(flags) / max(1, len(flags))
-
-
-def agreement(tasks, samples):
-    """The share of all samples whose fix is exactly the edit that the rationale states.
-
-    For rationales in the offline models' language; one that states no edit does not agree.
-    """
-    from nextkit.offline.rationales import agrees
-
-    flags = [
-        agrees(task.buggy, sample.rationale, sample.fix) is True
-        for task, row in zip(tasks, samples, strict=True)
-        for sample in row
-    ]
     return sum(flags) / max(1, len(flags))
 
 
@@ -107,15 +95,10 @@ def proxy_evaluate(sampler, tasks, samples, *, n=1, temperature=0.8, max_tokens=
         prompts += [Prompt(task.task_id, f"{blank.text} {sample.rationale}\n{FIX}\n") for sample in row]
         sizes.append(len(row))
     drawn = iter(sampler.sample(prompts, n, temperature=temperature, max_tokens=max_tokens, seed=seed))
-    fixes = [[_as_fix(sample) for _ in range(size) for sample in next(drawn)] for size in sizes]
+    fixes = [[as_fix(sample) for _ in range(size) for sample in next(drawn)] for size in sizes]
     return judge_all(tasks, fixes, hidden=hidden)
 
 
 def _blind(task, edit):
     program = edit.program if edit else task.buggy
     return Sample(task.task_id, "", program, "", program, 0, "stop")
-
-
-def _as_fix(sample):
-    """A completion that is a program from its first character on."""
-    return Sample(sample.task_id, sample.prompt, sample.text, "", sample.text, sample.tokens, sample.finish)

@@ -10,11 +10,15 @@ completion (rationale and fix), never the prompt.
 
 import json
 import shutil
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from nextkit.filtering import Example
 from nextkit.sampling import load_model, load_tokenizer, resolve_model
+
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.finetuning import main; main()"
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,29 @@ class Adapter:
     seconds: float
 
 
-def finetune(base, examples, out, settings=None):
+def finetune(base, examples, out, settings=None, *, apart=False, report=None):
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
-    A finished adapter found at `out` is returned as it is. Raises ValueError when there is nothing to train on.
+    A finished adapter found at `out` is returned as it is. apart: in a process of its own, so that all memory comes
+    back when it ends, and with it the time to load the libraries again. report: called with (step, steps, loss) in
+    place of a progress bar. Raises ValueError when there is nothing to train on, RuntimeError when that process fails.
     """
     settings, out = settings or LoraSettings(), Path(out)
     if (out / "adapter.json").exists():
-        stored = json.loads((out / "adapter.json").read_text())
-        return Adapter(**{**stored, "path": str(out), "losses": tuple(stored["losses"])})
+        return _read(out)
     if not examples:
         raise ValueError(
             "there are no examples to train on: no sample passed its tests; sample more per task, raise the hard-task "
             "threshold, or start from easier tasks"
         )
+    if apart:
+        return _finetune_apart(base, examples, out, settings)
     started = time.monotonic()
     path = resolve_model(base)
     tokenizer = load_tokenizer(path)
     model = _with_lora(load_model(path), settings)
     features = [encode_example(tokenizer, example) for example in examples]
-    losses = _train(model, tokenizer, features, settings)
+    losses = _train(model, tokenizer, features, settings, report)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     seconds = round(time.monotonic() - started, 1)
     return _save(model, out, Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds))
@@ -87,6 +94,45 @@ def loss_mask(tokenizer, example):
     return [(tokenizer.decode([token]), label != -100) for token, label in pairs]
 
 
+def main():
+    """Tune as a job read from stdin says, and print (step, steps, loss) as JSON; the other end of `apart`."""
+    job = json.load(sys.stdin)
+    examples = [Example(**fields) for fields in job["examples"]]
+    settings = LoraSettings(**job["settings"])
+    finetune(job["base"], examples, job["out"], settings, report=lambda *told: print(json.dumps(told), flush=True))
+
+
+def _finetune_apart(base, examples, out, settings):
+    import subprocess
+    import tempfile
+
+    from tqdm.auto import tqdm
+
+    job = dict(base=str(base), examples=list(map(asdict, examples)), out=str(out.absolute()), settings=asdict(settings))
+    command = [sys.executable, "-c", _START, str(Path(__file__).resolve().parent.parent)]
+    with tempfile.TemporaryFile("w+") as errors, tqdm(desc="tuning", unit="step") as bar:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+        try:
+            with child.stdin:
+                json.dump(job, child.stdin)
+            for step, bar.total, loss in map(json.loads, child.stdout):
+                bar.set_postfix(loss=loss, refresh=False)
+                bar.update(step - bar.n)
+            if child.wait():
+                errors.seek(0)
+                raise RuntimeError(f"tuning in a process of its own failed:\n{errors.read()[-2000:]}")
+        finally:
+            child.kill()
+            child.wait()
+            child.stdout.close()
+    return _read(out)
+
+
+def _read(out):
+    stored = json.loads((out / "adapter.json").read_text())
+    return Adapter(**{**stored, "path": str(out), "losses": tuple(stored["losses"])})
+
+
 def _with_lora(model, settings):
     from peft import LoraConfig, get_peft_model
     from transformers import set_seed
@@ -98,7 +144,7 @@ def _with_lora(model, settings):
     return get_peft_model(model, config)
 
 
-def _train(model, tokenizer, features, settings):
+def _train(model, tokenizer, features, settings, report):
     """Run transformers' Trainer; returns the loss of each step."""
     import tempfile
 
@@ -127,23 +173,25 @@ def _train(model, tokenizer, features, settings):
         )
         collator = DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
         trainer = Trainer(model=model, args=arguments, train_dataset=features, data_collator=collator)
-        _show_progress(trainer)
+        _show_progress(trainer, report)
         trainer.train()
     return tuple(round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry)
 
 
-def _show_progress(trainer):
+def _show_progress(trainer, report):
     """One quiet bar with the loss in place of the Trainer's table of logs."""
     from tqdm.auto import tqdm
     from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
     class Bar(TrainerCallback):
         def on_train_begin(self, args, state, control, **kwargs):
-            self.bar = tqdm(total=state.max_steps, desc="tuning", unit="step")
+            self.bar = tqdm(total=state.max_steps, desc="tuning", unit="step", disable=report is not None)
 
         def on_log(self, args, state, control, logs=None, **kwargs):
             if logs and "loss" in logs:
                 self.bar.set_postfix(loss=logs["loss"], refresh=False)
+                if report is not None:
+                    report(state.global_step, state.max_steps, logs["loss"])
 
         def on_step_end(self, args, state, control, **kwargs):
             self.bar.update()

@@ -16,6 +16,8 @@ comment changed nothing, or never ran. The layout is ours; the paper's figure di
                 and no argument that the test shows anyway
     scratchpad  the program as it is, then a line a step:         # (2) for n in lst: -> n=1
 
+And one that is none, for comparison: `outcome` tells how the test ended and nothing of the way there.
+
 `naturalize(trace, budget=200)` shrinks the trace until it fits; see there in which order.
 """
 
@@ -36,7 +38,7 @@ _STATE_OR_OUTCOME = re.compile(r"  # (?:\(\d+\) .*|got .*|raised .*|stopped afte
 def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=None, length=None):
     """The traced program with its trace as comments, and the test below it with what came out; as one text.
 
-    style: "inline", "concise" or "scratchpad", see the module. visits: how many first and last states of a line are
+    style: "inline", "concise", "scratchpad" or "outcome", see the module. visits: how many first and last states of a line are
     kept. max_value: characters a value.
 
     budget: how long the text may be, counted by length(text), by default `count_tokens`; pass a tokenizer's own count
@@ -46,8 +48,10 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
 
     Raises ValueError for another style, and for a budget that even the least text exceeds.
     """
-    if style not in STYLES:
-        raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}")
+    if style not in (*STYLES, "outcome"):
+        raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}, outcome")
+    if style == "outcome":
+        return "\n".join([trace.program.strip("\n"), _test(trace, max_value)])
     shown = _Shown(max_value, *visits)
     if style == "concise":
         shown = _Shown(max_value, 1, 1, arguments=False)

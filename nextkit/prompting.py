@@ -40,13 +40,14 @@ class Answer:
     fix: str
 
 
-def build_prompt(task, trace=None, *, style="inline", few_shot=(), instruction=""):
+def build_prompt(task, trace=None, *, style="inline", few_shot=(), instruction="", rationale=True):
     """The Prompt for a task, with the naturalized trace of its failing test when one is given.
 
     few_shot: solved examples put in front, each the text of a prompt and of its answer together (iteration 0 prompts
-    a general model so; a tuned one needs none). style: how the trace is written, see `naturalize`.
+    a general model so; a tuned one needs none). style: how the trace is written, see `naturalize`. rationale: whether
+    one is asked for; otherwise the answer is the fixed program alone (the control "fix only").
     """
-    asked = f"# Task: {task.description}\n# Buggy:\n{_body(task, trace, style)}\n{WHY}"
+    asked = f"# Task: {task.description}\n# Buggy:\n{_body(task, trace, style)}\n{WHY if rationale else FIX}"
     return Prompt(task.task_id, "\n\n".join(part for part in (instruction, *few_shot, asked) if part))
 
 

@@ -5,6 +5,7 @@ a run that was killed goes on where it stopped, and a run with other parameters 
 
     run = Run("runs/mine")
     samples = run.records("samples", dict(round=1, n=16), lambda: sampler.sample(...), Sample)
+    verdicts = run.parts("verdicts", dict(round=1), tasks, judge_some, Verdict, 250)
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 from nextkit.records import from_dict
@@ -29,21 +31,35 @@ class Run:
         text = json.dumps(parameters, sort_keys=True, default=_plain)
         folder = self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
         folder.mkdir(exist_ok=True)
-        (folder / "parameters.json").write_text(text)
+        if not (folder / "parameters.json").exists():
+            (folder / "parameters.json").write_text(text)
         return folder
 
     def records(self, name, parameters, make, cls):
         """What make() returns, records of `cls` one list a task, stored; read back if this stage was done before."""
-        path = self.stage(name, parameters) / "records.jsonl"
+        return self._stored(self.stage(name, parameters) / "records.jsonl", name, make, cls)
+
+    def parts(self, name, parameters, items, make, cls, size):
+        """make(items, number) for `size` items at a time, each part stored when it is done; all rows, in order.
+
+        make: returns a list of records of `cls` for each item; number counts the parts from 0.
+        """
+        folder, rows = self.stage(name, parameters | dict(part=size)), []
+        for number, start in enumerate(range(0, len(items), size)):
+            some = partial(make, items[start : start + size], number)
+            rows += self._stored(folder / f"part-{number:04}.jsonl", name, some, cls)
+        return rows
+
+    def _stored(self, path, name, make, cls):
         if not path.exists():
             started = time.monotonic()
             rows = make()
-            partial = path.with_suffix(".partial")
-            with partial.open("w", encoding="utf-8") as file:
+            partial_file = path.with_suffix(".partial")
+            with partial_file.open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps([dataclasses.asdict(record) for record in row]) + "\n")
-            os.replace(partial, path)
-            self.log(stage=name, seconds=round(time.monotonic() - started, 1), rows=len(rows))
+            os.replace(partial_file, path)
+            self.log(stage=name, file=path.name, seconds=round(time.monotonic() - started, 1), rows=len(rows))
         lines = path.read_text(encoding="utf-8").splitlines()
         return [[from_dict(cls, fields) for fields in json.loads(line)] for line in lines]
 

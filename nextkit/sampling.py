@@ -10,7 +10,7 @@ together, each row dropped when it has ended.
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,11 @@ class Sample:
     fix: str
     tokens: int
     finish: str
+
+
+def as_fix(sample):
+    """The Sample of a completion that is a program from its first character on: no rationale was asked for."""
+    return replace(sample, rationale="", fix=sample.text.strip("\n"))
 
 
 class Sampler(Protocol):

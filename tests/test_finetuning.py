@@ -49,3 +49,15 @@ def test_a_finished_adapter_is_not_trained_again(tiny_model, adapter):
 def test_nothing_to_train_on_is_said_clearly(tiny_model, tmp_path):
     with pytest.raises(ValueError, match="no examples to train on.*sample more"):
         finetune(tiny_model, [], tmp_path / "a")
+
+
+def test_tuning_in_a_process_of_its_own_gives_the_same_adapter(tiny_model, tmp_path):
+    settings = LoraSettings(rank=4, max_steps=3, batch_size=4)
+    here = finetune(tiny_model, EXAMPLES, tmp_path / "here", settings)
+    apart = finetune(tiny_model, EXAMPLES, tmp_path / "apart", settings, apart=True)
+    assert apart.losses == here.losses and (tmp_path / "apart" / "adapter_config.json").exists()
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match="(?s)tuning in a process of its own failed.*no model at 'nowhere'"):
+        finetune("nowhere", EXAMPLES, tmp_path / "a", apart=True)

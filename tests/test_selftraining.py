@@ -1,28 +1,34 @@
 """Algorithm 1 with a scripted model: what it samples, keeps, tunes and picks, and that it resumes."""
 
-from dataclasses import replace
+import itertools
+import os
+import re
+import signal
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from nextkit import selftraining
+from nextkit import stages
 from nextkit.finetuning import Adapter
 from nextkit.runs import Run
 from nextkit.sampling import Sample
 from nextkit.selftraining import SelfTrainingSettings, self_train
+from nextkit.settings import settings_table
 
 RIGHT, WRONG = "def f(x):\n    return x + 1", "def f(x):\n    return x + 3"
 SETTINGS = SelfTrainingSettings(rounds=2, samples=4, eval_samples=4, hard=0.5)
 
 
 class Scripted:
-    """A model that is right in `rights[adapter]` of four samples; counts its calls."""
+    """A model that is right in `rights[adapter]` of n samples; counts its calls and keeps its prompts by adapter."""
 
     def __init__(self, rights):
-        self.rights, self.calls = rights, 0
+        self.rights, self.calls, self.prompts = rights, 0, {}
 
     def sample(self, prompts, n, *, adapter=None, **options):
         self.calls += 1
+        self.prompts.setdefault(adapter and Path(adapter).parent.name.split("-")[1], []).extend(p.text for p in prompts)
         right = self.rights[adapter and Path(adapter).parent.name.split("-")[1]]
         fixes = [RIGHT] * right + [WRONG] * (n - right)
         return [[Sample(p.task_id, p.text, fix, "r", fix, 3, "stop") for fix in fixes] for p in prompts]
@@ -33,11 +39,11 @@ def tuned(monkeypatch):
     """Records what the loop asks to tune, instead of tuning."""
     asked = []
 
-    def fake(base, examples, out, settings=None):
+    def fake(base, examples, out, settings=None, *, apart=False):
         asked.append((base, examples))
         return Adapter(str(out), base, len(examples), 1, 1, (1.0,), 0.0)
 
-    monkeypatch.setattr(selftraining, "finetune", fake)
+    monkeypatch.setattr(stages, "finetune", fake)
     return asked
 
 
@@ -63,7 +69,7 @@ def test_easy_tasks_are_left_out(tuned, tasks, tmp_path):
 
 
 def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):
-    settings = replace(SETTINGS, verified=False, rounds=1, hard=1.0, seed=2)
+    settings = replace(SETTINGS, kept="random", rounds=1, hard=1.0, seed=2)
     self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 1}))
     assert len(tuned[0][1]) == 1
 
@@ -89,3 +95,141 @@ def test_a_task_that_needs_no_repair_is_refused(tuned, tasks, tmp_path):
     train = [replace(tasks[0][0], buggy=RIGHT)]
     with pytest.raises(ValueError, match="nothing to repair"):
         self_train(SETTINGS, Run(tmp_path), train, tasks[1], sampler=Scripted({None: 1}))
+
+
+def test_few_shot_examples_stand_before_the_bases_prompts_only(tuned, tasks, tmp_path):
+    model = Scripted({None: 1, "1": 2})
+    self_train(replace(SETTINGS, rounds=1, few_shot=("SOLVED",)), Run(tmp_path), *tasks, sampler=model)
+    assert all(text.startswith("SOLVED") for text in model.prompts[None])
+    assert not any("SOLVED" in text for text in model.prompts["1"])
+    assert not any("SOLVED" in example.prompt for _, examples in tuned for example in examples)
+
+
+def test_more_samples_may_decide_which_tasks_are_hard(tuned, tasks, tmp_path):
+    drawn = []
+
+    class Counting(Scripted):
+        def sample(self, prompts, n, **options):
+            drawn.append(n)
+            return super().sample(prompts, n, **options)
+
+    settings = replace(SETTINGS, rounds=1, hard_samples=6)
+    self_train(settings, Run(tmp_path), *tasks, sampler=Counting({None: 1, "1": 2}))
+    assert drawn == [4, 6, 4, 4]  # dev, which are hard, the first round, dev again
+
+
+def test_what_is_kept_may_be_what_is_faithful_too(tuned, tasks, tmp_path):
+    class Talking(Scripted):
+        def sample(self, prompts, n, **options):
+            said = ["It returns 0, not 2. In `return x - 1` change `-` to `+`.", "It is wrong."]
+            rows = super().sample(prompts, n, **options)
+            return [
+                [replace(s, rationale=said[k % 2], text=f"{said[k % 2]} {k}") for k, s in enumerate(row)]
+                for row in rows
+            ]
+
+    settings = replace(SETTINGS, rounds=1, kept="faithful", distinct=False)
+    self_train(settings, Run(tmp_path), *tasks, sampler=Talking({None: 2, "1": 2}))
+    assert [example.completion[:10] for example in tuned[0][1]] == ["It returns"]
+
+
+def test_without_rationales_the_answer_is_the_program(tuned, tasks, tmp_path):
+    class Plain(Scripted):
+        def sample(self, prompts, n, **options):
+            return [[replace(s, fix="", rationale="") for s in row] for row in super().sample(prompts, n, **options)]
+
+    model = Plain({None: 1, "1": 2})
+    result = self_train(replace(SETTINGS, rounds=1, rationale=False), Run(tmp_path), *tasks, sampler=model)
+    assert model.prompts[None][0].endswith("# Fix:") and "# Why:" not in model.prompts[None][0]
+    assert result.rounds[0].dev.samples[0][0].fix == RIGHT
+
+
+@pytest.mark.parametrize("shown, told", [("trace", ["# (0)", "# got 0"]), ("outcome", ["# got 0"]), ("nothing", [])])
+def test_what_is_shown_of_the_run_is_a_setting(tuned, tasks, tmp_path, shown, told):
+    model = Scripted({None: 1, "1": 2})
+    self_train(replace(SETTINGS, rounds=1, shown=shown), Run(tmp_path), *tasks, sampler=model)
+    assert [mark for mark in ("# (0)", "# got 0") if mark in model.prompts[None][0]] == told
+
+
+def test_equal_programs_may_be_kept_as_often_as_they_came(tuned, tasks, tmp_path):
+    settings = replace(SETTINGS, rounds=1, distinct=False)
+    self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 2}))
+    assert len(tuned[0][1]) == 2
+
+
+def test_the_curve_counts_what_each_round_drew_solved_and_kept(tuned, tasks, tmp_path):
+    curve = self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 3, "2": 4})).curve
+    assert list(curve.drawn) == [0, 4, 4] and list(curve.passed) == [0, 2, 3] and list(curve.kept) == [0, 1, 1]
+    assert list(curve.dev_pass_at_1) == [0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [(dict(shown="all"), "shown is 'all': choose one of trace, outcome, nothing"), (dict(rounds=0), "rounds is 0"),
+     (dict(hard=2), "hard is 2"), (dict(kept="faithful", shown="nothing"), "needs rationales and traces")],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        SelfTrainingSettings(**change)
+
+
+def test_every_setting_stands_beside_the_papers_value():
+    table = settings_table()
+    assert table.loc["hard", "paper"] == "0.1" and table.loc["samples", "paper"] == "32"
+    assert set(table.index) == {f.name for f in fields(SelfTrainingSettings)}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_killed_at_any_write_goes_on_to_the_same_files(tasks, tmp_path, monkeypatch, when):
+    def train(folder):
+        rights = {None: 1, "1": 2, "2": 3}
+        return self_train(replace(SETTINGS, part=1), Run(folder), *tasks, sampler=Scripted(rights))
+
+    def fake(base, examples, out, settings=None, *, apart=False):
+        if not out.exists():
+            partial = out.with_name("partial")
+            partial.mkdir(exist_ok=True)
+            (partial / "weights").write_text(str(examples))
+            os.rename(partial, out)
+        return Adapter(str(out), base, len(examples), 1, 1, (1.0,), 0.0)
+
+    monkeypatch.setattr(stages, "finetune", fake)
+    whole = train(tmp_path / "whole").table
+    wanted = contents(tmp_path / "whole")
+    for number in range(99):
+        folder = tmp_path / f"killed-{number}"
+        if not killed(lambda folder=folder: train(folder), number, when):
+            break
+        assert train(folder).table.equals(whole) and contents(folder) == wanted
+    assert number > 12  # two splits of traces; draws, verdicts, adapters and evaluations of two rounds
+
+
+def killed(work, number, when):
+    """Run work() in a process that is killed by its write of this number; whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        count = itertools.count()
+
+        def counted(write):
+            def replacement(*names):
+                last = next(count) == number
+                if last and when == "before":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                write(*names)
+                if last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            return replacement
+
+        os.replace, os.rename = counted(os.replace), counted(os.rename)
+        work()
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def contents(folder):
+    """Every file that counts, by name, but for how long something took."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    skipped = (".partial", "events.jsonl")
+    texts = {str(p.relative_to(folder)): p.read_text() for p in files if not p.name.endswith(skipped)}
+    return {name: re.sub(r'"seconds": [\d.e-]+', "", text) for name, text in texts.items()}

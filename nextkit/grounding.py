@@ -1,0 +1,36 @@
+"""Grounding: does a rationale say true things?
+
+So far for the offline models' language, in which what is said can be checked exactly: the edit that it states is
+applied to the buggy program and compared with the fix, and the result that it quotes is compared with the trace.
+"""
+
+from nextkit.offline.rationales import agrees, truthful
+
+
+def faithful(task, sample, trace):
+    """Whether the fix is exactly the edit that the rationale states, and the result that it quotes the true one.
+
+    A rationale that states no edit, or quotes no result, is not faithful: it leaves nothing to check.
+    """
+    return agrees(task.buggy, sample.rationale, sample.fix) is True and truthful(sample.rationale, trace) is True
+
+
+def agreement(tasks, samples):
+    """The share of all samples whose fix is exactly the edit that the rationale states."""
+    return _share(
+        agrees(task.buggy, sample.rationale, sample.fix) is True
+        for task, row in zip(tasks, samples, strict=True)
+        for sample in row
+    )
+
+
+def truth(samples, traces):
+    """The share of all samples that quote a result, and quote the true one; traces: one a task."""
+    return _share(
+        truthful(sample.rationale, trace) is True for row, trace in zip(samples, traces, strict=True) for sample in row
+    )
+
+
+def _share(flags):
+    flags = list(flags)
+    return sum(flags) / max(1, len(flags))

@@ -1,0 +1,153 @@
+"""Stages: sampling, judging and tuning over a run folder, each looked up there before it is computed.
+
+A stage's key holds everything that its result depends on: weights, tasks, prompts, settings. Long stages are stored in
+parts, so that a kill costs one part and never the stage.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from nextkit.evaluation import evaluate, no_op_rate, pass_rates
+from nextkit.filtering import judge_all, keep, keep_random
+from nextkit.finetuning import finetune
+from nextkit.grounding import agreement, faithful, truth
+from nextkit.prompting import build_prompt
+from nextkit.records import from_dict
+from nextkit.runs import digest
+from nextkit.sampling import Sample, as_fix, fingerprint
+from nextkit.sandbox import Verdict
+from nextkit.tracing import Step, Trace, trace_all
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a set of tasks: samples, Verdicts on shown tests and on all tests, one list a task; and Traces."""
+
+    tasks: list
+    samples: list
+    shown: list
+    verdicts: list
+    traces: list
+
+    def table(self, **labels):
+        """pass@k by all tests with intervals, and beside it the shown tests' rate, no-ops, agreement and truth."""
+        beside = dict(
+            shown=sum(pass_rates(self.shown, 1)) / len(self.shown),
+            no_op=no_op_rate(self.tasks, self.samples),
+            agreement=agreement(self.tasks, self.samples),
+            truth=truth(self.samples, self.traces),
+        )
+        return evaluate(self.verdicts, **labels).assign(**beside)
+
+    @property
+    def tokens(self):
+        """How many tokens were generated."""
+        return sum(sample.tokens for row in self.samples for sample in row)
+
+
+class Stages:
+    """The stages of one run with these settings; adapter: None for the base."""
+
+    def __init__(self, settings, run, sampler):
+        self.settings, self.run, self.sampler = settings, run, sampler
+        self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
+
+    def traces(self, tasks):
+        """The Trace of each task's buggy program."""
+        stored = self.run.parts("traces", dict(tasks=digest(tasks)), tasks, _trace, Trace, self.settings.part)
+        return [_with_steps(trace) for (trace,) in stored]
+
+    def prompts(self, tasks, *, tuned):
+        """The Prompt of each task; the base's begins with instruction and examples, a tuned model needs none."""
+        s = self.settings
+        traces = [None] * len(tasks) if s.shown == "nothing" else self.traces(tasks)
+        how = dict(style="outcome" if s.shown == "outcome" else s.style, rationale=s.rationale)
+        if not tuned:
+            how |= dict(few_shot=s.few_shot, instruction=s.instruction)
+        return [build_prompt(task, trace, **how) for task, trace in zip(tasks, traces, strict=True)]
+
+    def sample(self, tasks, adapter, *, n=None):
+        """Samples, one list a task."""
+        s = self.settings
+        prompts = self.prompts(tasks, tuned=adapter is not None)
+        keyed = dict(
+            model=self.model, adapter=_name(adapter), prompts=digest(prompts), n=n or s.samples,
+            temperature=s.temperature, max_tokens=s.max_tokens, seed=s.seed,
+        )  # fmt: skip
+        draw = partial(self._draw, n=keyed["n"], adapter=adapter)
+        return self.run.parts("samples", keyed, prompts, draw, Sample, s.part)
+
+    def _draw(self, prompts, number, *, n, adapter):
+        s = self.settings
+        how = dict(temperature=s.temperature, max_tokens=s.max_tokens, adapter=adapter and adapter.path)
+        rows = self.sampler.sample(prompts, n, seed=s.seed + 7919 * number, **how)
+        return rows if s.rationale else [list(map(as_fix, row)) for row in rows]
+
+    def draw(self, tasks, adapter, *, n=None):
+        """(samples, Verdicts on the shown tests), one list a task each."""
+        samples = self.sample(tasks, adapter, n=n)
+        return samples, self.judge(tasks, samples, hidden=False)
+
+    def judge(self, tasks, samples, *, hidden):
+        """Verdicts, one list a task. hidden: whether the hidden tests decide as well."""
+        keyed = dict(samples=digest(sum(samples, [])), tasks=digest(tasks), hidden=hidden)
+        pairs = list(zip(tasks, samples, strict=True))
+        judged = partial(_judge, hidden=hidden)
+        return self.run.parts("verdicts", keyed, pairs, judged, Verdict, self.settings.part)
+
+    def evaluate(self, tasks, adapter):
+        """The Evaluation of the base, or of the base with an adapter."""
+        samples = self.sample(tasks, adapter, n=self.settings.eval_samples)
+        shown, verdicts = (self.judge(tasks, samples, hidden=hidden) for hidden in (False, True))
+        return Evaluation(tasks, samples, shown, verdicts, self.traces(tasks))
+
+    def examples(self, tasks, samples, verdicts):
+        """What is learnt from these tasks, as the settings choose it; its prompts are those of a tuned model."""
+        s, flat, judged = self.settings, sum(samples, []), sum(verdicts, [])
+        if s.kept == "faithful":
+            judged = [_unless(v, faithful(*of)) for v, of in zip(judged, self._told(tasks, samples), strict=True)]
+        examples = keep(flat, judged, per_task=s.per_task, distinct=s.distinct)
+        if s.kept == "random":
+            examples = keep_random(flat, judged, count=len(examples), seed=s.seed)
+        prompts = {prompt.task_id: prompt.text for prompt in self.prompts(tasks, tuned=True)}
+        return [replace(example, prompt=prompts[example.task_id]) for example in examples]
+
+    def _told(self, tasks, samples):
+        """(task, sample, trace) of each sample."""
+        triples = zip(tasks, samples, self.traces(tasks), strict=True)
+        return [(task, sample, trace) for task, row, trace in triples for sample in row]
+
+    def tune(self, number, examples):
+        """The Adapter of a round."""
+        s = self.settings
+        lora = replace(s.lora, seed=s.lora.seed + s.seed)
+        keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora))
+        folder = self.run.stage(f"adapter-{number}", keyed)
+        adapter = finetune(s.model, examples, folder / "adapter", lora, apart=s.apart)
+        self.run.log(stage=f"round {number}", kept=len(examples), steps=adapter.steps, seconds=adapter.seconds)
+        return adapter
+
+
+def _trace(tasks, number):
+    return [[trace] for trace in trace_all(tasks)]
+
+
+def _judge(pairs, number, hidden):
+    tasks, samples = zip(*pairs, strict=True)
+    return judge_all(tasks, samples, hidden=hidden)
+
+
+def _unless(verdict, kept):
+    """The Verdict, or one that is not passed where the sample is not to be kept."""
+    return verdict if kept or verdict.status != "passed" else replace(verdict, status="failed")
+
+
+def _name(adapter):
+    """An adapter's stage folder, whose hash stands for base, examples and settings."""
+    return adapter and Path(adapter.path).parent.name
+
+
+def _with_steps(trace):
+    """A Trace read back from JSON, its steps records again."""
+    return replace(trace, steps=tuple(from_dict(Step, step) for step in trace.steps))
