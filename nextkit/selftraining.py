@@ -39,6 +39,11 @@ class Round:
     passed: int = 0
     kept: int = 0
 
+    @property
+    def dev_pass_at_1(self):
+        """What the rounds are chosen by (line 7)."""
+        return sum(pass_rates(self.dev.verdicts, 1)) / len(self.dev.verdicts)
+
 
 @dataclass(frozen=True)
 class SelfTrainingResult:
@@ -65,8 +70,7 @@ class SelfTrainingResult:
                 dict(steps=r.adapter.steps, loss=r.adapter.losses[-1], seconds=r.adapter.seconds) if r.adapter else {}
             )
             counts = {name: getattr(r, name) for name in ("hard_tasks", "solved", "drawn", "passed", "kept")}
-            mean = sum(pass_rates(r.dev.verdicts, 1)) / len(r.dev.verdicts)
-            rows.append(dict(round=r.number) | counts | tuned | dict(dev_pass_at_1=mean))
+            rows.append(dict(round=r.number) | counts | tuned | dict(dev_pass_at_1=r.dev_pass_at_1))
         return pd.DataFrame(rows).set_index("round")
 
 
@@ -83,8 +87,7 @@ def self_train(settings, run, train, dev, *, sampler=None):
         if number > 1:
             drawn = stages.draw(hard, rounds[-1].adapter)
         rounds.append(_round(stages, number, hard, drawn, dev))
-    best = max(rounds, key=lambda r: sum(pass_rates(r.dev.verdicts, 1)))
-    return SelfTrainingResult(rounds, best)
+    return SelfTrainingResult(rounds, max(rounds, key=lambda r: r.dev_pass_at_1))
 
 
 def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):
