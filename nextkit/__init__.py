@@ -14,11 +14,14 @@ _ROOMS = {
     "naturalize": "count_tokens naturalize strip_trace",
     "prompting": "Prompt build_prompt parse_completion",
     "sampling": "LocalSampler Sample Sampler",
-    "filtering": "Example judge judge_all keep keep_random unchanged",
+    "filtering": "Example check_program judge judge_all keep keep_random unchanged",
     "finetuning": "Adapter LoraSettings finetune",
     "evaluation": "blind_edit evaluate pass_at_k proxy_evaluate",
+    "grounding": "agreement faithful truth",
     "runs": "Run",
-    "selftraining": "SelfTrainingSettings self_train",
+    "settings": "SelfTrainingSettings settings_table",
+    "selftraining": "self_train",
+    "ablations": "compare",
     "widgets": "RationaleReviewer TraceInspector",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}

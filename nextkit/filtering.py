@@ -11,7 +11,7 @@ fix that returns the buggy program unchanged can never be kept, because that pro
 import ast
 import functools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from nextkit.parallel import in_order
@@ -102,6 +102,13 @@ def keep_random(samples, verdicts, *, count, seed=0):
     usable = [s for s, v in zip(samples, verdicts, strict=True) if v.status != "unparseable"]
     random.Random(seed).shuffle(usable)
     return _examples(_distinct(usable)[:count], None)
+
+
+def of_shown_tests(task, verdict):
+    """What a Verdict by all tests says of the shown ones, which come first: passed, if it was a hidden one that failed."""
+    if verdict.test >= len(task.tests):
+        return replace(verdict, status="passed", test=len(task.tests) - 1, got="", expected="", message="")
+    return verdict
 
 
 def why(verdict):

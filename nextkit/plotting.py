@@ -27,8 +27,27 @@ def plot_comparison(table, *, k=1, ax=None):
     ax = ax or _axes(6, 0.42 * len(rows) + 1)
     errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
     ax.errorbar(100 * rows.pass_at_k, rows.model, xerr=errors, fmt="o", color=BLUE, capsize=3)
-    ax.set(xlim=(0, 100), xlabel=f"pass@{k}, % (95 % interval over tasks)", title="The gain and its controls")
+    ax.set(xlim=(0, 100), xlabel="tasks repaired, % (95 % interval)", title=f"The gain and its controls, pass@{k}")
     return ax
+
+
+def plot_controls(table):
+    """pass@1 and, where it was measured, pass@8 of every control side by side; dashed lines for the base and NExT."""
+    import matplotlib.pyplot as plt
+
+    from nextkit.ablations import BASE, NEXT
+
+    ks = sorted(table.k.unique())
+    rows = table.model.nunique()
+    _, axes = plt.subplots(1, len(ks), figsize=(9, 0.36 * rows + 1.2), sharey=True, squeeze=False, layout="constrained")
+    for k, ax in zip(ks, axes[0], strict=True):
+        ax.spines[["top", "right"]].set_visible(False)
+        plot_comparison(table, k=k, ax=ax)
+        rates = table[table.k == k].set_index("model").pass_at_k
+        for name, color in ((BASE, GREY), (NEXT, ORANGE)):
+            ax.axvline(100 * rates[name], color=color, ls="--", lw=1)
+        ax.set_title(f"pass@{k}")
+    return axes[0]
 
 
 def plot_loss(losses, *, ax=None):

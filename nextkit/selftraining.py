@@ -49,7 +49,7 @@ class Round:
 class SelfTrainingResult:
     """All rounds, the one that did best on dev, and a table with a row for each round and k."""
 
-    rounds: list
+    rounds: tuple
     best: Round
 
     @property
@@ -74,20 +74,24 @@ class SelfTrainingResult:
         return pd.DataFrame(rows).set_index("round")
 
 
-def self_train(settings, run, train, dev, *, sampler=None):
+def self_train(settings, run, train, dev, *, sampler=None, on_round=None):
     """Algorithm 1; returns a SelfTrainingResult. Every stage resumes from the run folder.
 
+    on_round: called with the SelfTrainingResult so far whenever a round has ended, the base being round 0.
     Raises ValueError for a task that needs no repair, or when no sample of a round passes.
     """
+    on_round = on_round or (lambda result: None)
     stages = Stages(settings, run, sampler or LocalSampler(settings.model))
     check_repairable([*train, *dev])
     rounds = [Round(0, None, stages.evaluate(dev, None))]
+    on_round(_result(rounds))
     hard, drawn = _hard(stages, train)
     for number in range(1, settings.rounds + 1):
         if number > 1:
             drawn = stages.draw(hard, rounds[-1].adapter)
         rounds.append(_round(stages, number, hard, drawn, dev))
-    return SelfTrainingResult(rounds, max(rounds, key=lambda r: r.dev_pass_at_1))
+        on_round(_result(rounds))
+    return _result(rounds)
 
 
 def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):
@@ -98,6 +102,10 @@ def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):
 def hard_tasks(tasks, verdicts, hard):
     """The tasks whose pass@1 is at most `hard` (Algorithm 1, line 1); verdicts: of the base, one list a task."""
     return [task for task, rate in zip(tasks, pass_rates(verdicts, 1), strict=True) if rate <= hard]
+
+
+def _result(rounds):
+    return SelfTrainingResult(tuple(rounds), max(rounds, key=lambda r: r.dev_pass_at_1))
 
 
 def _hard(stages, train):

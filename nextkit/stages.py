@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from nextkit.evaluation import evaluate, no_op_rate, pass_rates
-from nextkit.filtering import judge_all, keep, keep_random
+from nextkit.filtering import judge_all, keep, keep_random, of_shown_tests
 from nextkit.finetuning import finetune
 from nextkit.grounding import agreement, faithful, truth
 from nextkit.prompting import build_prompt
@@ -99,7 +99,8 @@ class Stages:
     def evaluate(self, tasks, adapter):
         """The Evaluation of the base, or of the base with an adapter."""
         samples = self.sample(tasks, adapter, n=self.settings.eval_samples)
-        shown, verdicts = (self.judge(tasks, samples, hidden=hidden) for hidden in (False, True))
+        verdicts = self.judge(tasks, samples, hidden=True)
+        shown = [[of_shown_tests(task, v) for v in row] for task, row in zip(tasks, verdicts, strict=True)]
         return Evaluation(tasks, samples, shown, verdicts, self.traces(tasks))
 
     def examples(self, tasks, samples, verdicts):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, unchanged, why
+from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, of_shown_tests, unchanged, why
 from nextkit.sandbox import Verdict
 from nextkit.tracing import trace_all
 
@@ -105,3 +105,11 @@ def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
 )  # fmt: skip
 def test_the_reason_is_told_in_a_word_or_two(task, sample, sandbox, program, reason):
     assert why(judge(task, [sample(program)], sandbox=sandbox)[0]) == reason
+
+
+@pytest.mark.parametrize(
+    "program", [RIGHT, "def f(x):\n    return {1: 2, 0: 1}.get(x)", "def f(x):\n    return x", "f = 1", "def f("]
+)
+def test_a_verdict_by_all_tests_tells_what_the_shown_ones_say(task, sample, sandbox, program):
+    shown, everything = (judge(task, [sample(program)], hidden=hidden, sandbox=sandbox)[0] for hidden in (False, True))
+    assert replace(of_shown_tests(task, everything), seconds=0) == replace(shown, seconds=0)

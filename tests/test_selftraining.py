@@ -91,6 +91,23 @@ def test_a_run_that_broke_off_goes_on_to_the_same_result(tuned, tasks, tmp_path)
     assert resumed.table.equals(whole.table)
 
 
+def test_every_round_is_told_when_it_ends_and_may_stop_the_run(tuned, tasks, tmp_path):
+    told = []
+
+    def stop(result):
+        told.append([r.number for r in result.rounds])
+        if len(result.rounds) == 2:
+            raise KeyboardInterrupt
+
+    model = Scripted({None: 1, "1": 2, "2": 3})
+    with pytest.raises(KeyboardInterrupt):
+        self_train(SETTINGS, Run(tmp_path), *tasks, sampler=model, on_round=stop)
+    calls = model.calls
+    assert told == [[0], [0, 1]]
+    assert self_train(SETTINGS, Run(tmp_path), *tasks, sampler=model).best.number == 2
+    assert model.calls == calls + 2  # the second round's draw, and its evaluation
+
+
 def test_a_task_that_needs_no_repair_is_refused(tuned, tasks, tmp_path):
     train = [replace(tasks[0][0], buggy=RIGHT)]
     with pytest.raises(ValueError, match="nothing to repair"):
