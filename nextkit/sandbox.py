@@ -39,6 +39,17 @@ from nextkit.comparing import check_oracle, matches, show
 from nextkit.sandbox_server import read_frame, write_frame
 
 COMPARED, ASSERTED = "compared outside", "asserted inside"
+TRACED = dict(
+    outcome=str,
+    got=str,
+    expected=str,
+    exception=str,
+    test_line=int,
+    steps=list,
+    executed=int,
+    truncated=list,
+    stdout=str,
+)
 LOST = "the sandbox server was lost twice"
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
 _NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # to start Python; nothing else of the environment is passed on
@@ -117,11 +128,10 @@ class Sandbox:
         """
         timeout = arguments.get("timeout", self.timeout) + 1
         reply = self._ask(dict(op="trace", arguments=arguments, stepwise=False), timeout)
-        for finding in reply["findings"]:
-            if "outcome" in finding:
-                return finding
+        for finding in filter(_is_trace, reply["findings"]):
+            return finding
         told = self._ask(dict(op="trace", arguments=arguments, stepwise=True), timeout)
-        steps = {step[0]: step for finding in told["findings"] for step in finding.get("steps", ())}
+        steps = {step[0]: step for finding in told["findings"] for step in _steps_of(finding)}
         hung = reply["ended"] == "timeout"
         return dict(
             steps=list(steps.values()),
@@ -228,6 +238,29 @@ class _Server:
         if frame is None:
             raise EOFError("the sandbox server has ended")
         return frame
+
+
+def _is_trace(finding):
+    """Whether this is what `run_traced` returns: the program could have written something else on the pipe."""
+    return (
+        finding.keys() == TRACED.keys()
+        and all(map(isinstance, finding.values(), map(TRACED.get, finding)))
+        and (len(_steps_of(finding)) == len(finding["steps"]))
+    )
+
+
+def _steps_of(finding):
+    """The steps in a finding that look like steps."""
+    steps = finding.get("steps")
+    return [step for step in steps if _is_step(step)] if isinstance(steps, list) else []
+
+
+def _is_step(step):
+    """[index, line, function, depth, changes, event, value, where, output], changes being pairs of texts."""
+    kinds = (int, int, str, int, list, str, str, str, str)
+    if not isinstance(step, list) or len(step) != len(kinds) or not all(map(isinstance, step, kinds)):
+        return False
+    return all(isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in step[4])
 
 
 class _Judgement:

@@ -9,6 +9,8 @@ import pytest
 
 from nextkit import sandbox as module
 from nextkit.sandbox import Sandbox
+from nextkit.tasks import RepairTask
+from nextkit.tracing import trace
 
 TEST = ["assert f(1) == 2"]
 LIMITED = 'the kernel does not grant "{}"'
@@ -82,6 +84,15 @@ def test_nonsense_on_the_pipe_neither_passes_nor_breaks_the_judge(sandbox, findi
     write = "import os\nfor n in range(3, 64):\n    try: os.write(n, text)\n    except OSError: pass\nos._exit(0)"
     found = verdict(sandbox, f"text = {findings!r}.encode(errors='replace') + b'\\n'\n{write}")
     assert found.status in ("killed", "error", "failed") and still_judges(sandbox)
+
+
+@pytest.mark.parametrize("finding", ['{"outcome": "passed"}', '{"outcome": "passed", "steps": 5}', '{"steps": [[1]]}',
+    '{"steps": [[0, 1, "f", 1, [["a"]], "line", "", "", ""]]}', '[]', '{"outcome": []}'])  # fmt: skip
+def test_nonsense_on_the_pipe_does_not_break_a_trace(sandbox, finding):
+    write = "import os\nfor n in range(3, 64):\n    try: os.write(n, text)\n    except OSError: pass\nos._exit(0)"
+    program = f"def f(x):\n    text = {(finding + chr(10)).encode()!r}\n    " + write.replace("\n", "\n    ")
+    found = trace(RepairTask("t", "", program, tuple(TEST)), sandbox=sandbox)
+    assert found.outcome == "error" and all(step.function == "f" for step in found.steps)
 
 
 # Outlasting the clock, and filling the machine.
