@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nextkit.naturalize import count_tokens
-from nextkit.prompting import parse_completion
+from nextkit.prompting import messages, parse_completion
 from nextkit.sampling import Sample
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that may be others the next time
@@ -86,7 +86,7 @@ class EndpointSampler:
     def _given(self, prompt, asked):
         """What one request gave: dicts with text, tokens and finish."""
         if self.chat:
-            reply = self._post("/chat/completions", asked | dict(messages=[dict(role="user", content=prompt.text)]))
+            reply = self._post("/chat/completions", asked | dict(messages=messages(prompt)))
         else:
             reply = self._post("/completions", asked | dict(prompt=prompt.text))
         choices = reply["choices"]

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nextkit.filtering import Example
-from nextkit.sampling import load_model, load_tokenizer, resolve_model
+from nextkit.prompting import Prompt
+from nextkit.sampling import encode_prompt, load_model, load_tokenizer, resolve_model
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.finetuning import main; main()"
 
@@ -52,10 +53,11 @@ class Adapter:
     seconds: float
 
 
-def finetune(base, examples, out, settings=None, *, apart=False, report=None):
+def finetune(base, examples, out, settings=None, *, chat=False, apart=False, report=None):
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
-    A finished adapter found at `out` is returned as it is. apart: in a process of its own, so that all memory comes
+    A finished adapter found at `out` is returned as it is. chat: whether prompts go through the model's chat template,
+    as the sampler's do. apart: in a process of its own, so that all memory comes
     back when it ends, and with it the time to load the libraries again. report: called with (step, steps, loss) in
     place of a progress bar. Raises ValueError when there is nothing to train on, RuntimeError when that process fails.
     """
@@ -68,21 +70,21 @@ def finetune(base, examples, out, settings=None, *, apart=False, report=None):
             "threshold, or start from easier tasks"
         )
     if apart:
-        return _finetune_apart(base, examples, out, settings)
+        return _finetune_apart(base, examples, out, settings, chat)
     started = time.monotonic()
     path = resolve_model(base)
     tokenizer = load_tokenizer(path)
     model = _with_lora(load_model(path), settings)
-    features = [encode_example(tokenizer, example) for example in examples]
+    features = [encode_example(tokenizer, example, chat) for example in examples]
     losses = _train(model, tokenizer, features, settings, report)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     seconds = round(time.monotonic() - started, 1)
     return _save(model, out, Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds))
 
 
-def encode_example(tokenizer, example):
+def encode_example(tokenizer, example, chat=False):
     """Token ids of prompt, completion and end mark, with labels -100 on the prompt: only the completion is learnt."""
-    prompt = tokenizer(example.prompt)["input_ids"]
+    prompt = encode_prompt(tokenizer, Prompt(example.task_id, example.prompt), chat)
     completion = tokenizer(example.completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
     return dict(input_ids=prompt + completion, labels=[-100] * len(prompt) + completion)
 
@@ -99,16 +101,24 @@ def main():
     job = json.load(sys.stdin)
     examples = [Example(**fields) for fields in job["examples"]]
     settings = LoraSettings(**job["settings"])
-    finetune(job["base"], examples, job["out"], settings, report=lambda *told: print(json.dumps(told), flush=True))
+    finetune(
+        job["base"],
+        examples,
+        job["out"],
+        settings,
+        chat=job["chat"],
+        report=lambda *told: print(json.dumps(told), flush=True),
+    )
 
 
-def _finetune_apart(base, examples, out, settings):
+def _finetune_apart(base, examples, out, settings, chat):
     import subprocess
     import tempfile
 
     from tqdm.auto import tqdm
 
-    job = dict(base=str(base), examples=list(map(asdict, examples)), out=str(out.absolute()), settings=asdict(settings))
+    job = dict(base=str(base), out=str(out.absolute()), settings=asdict(settings), chat=chat)
+    job["examples"] = list(map(asdict, examples))
     command = [sys.executable, "-c", _START, str(Path(__file__).resolve().parent.parent)]
     with tempfile.TemporaryFile("w+") as errors, tqdm(desc="tuning", unit="step") as bar:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)

@@ -26,10 +26,17 @@ _FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.S)
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one task asks the model. text: all of it, ending where the rationale begins."""
+    """What one task asks the model. text: all of it, ending where the rationale begins.
+
+    asked: its last part, what is asked about this task; few_shot, instruction: the parts before it, for models that
+    are talked to in turns (`messages`).
+    """
 
     task_id: str
     text: str
+    asked: str = ""
+    few_shot: tuple[str, ...] = ()
+    instruction: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,18 @@ def build_prompt(task, trace=None, *, style="inline", few_shot=(), instruction="
     one is asked for; otherwise the answer is the fixed program alone (the control "fix only").
     """
     asked = f"# Task: {task.description}\n# Buggy:\n{_body(task, trace, style)}\n{WHY if rationale else FIX}"
-    return Prompt(task.task_id, "\n\n".join(part for part in (instruction, *few_shot, asked) if part))
+    text = "\n\n".join(part for part in (instruction, *few_shot, asked) if part)
+    return Prompt(task.task_id, text, asked, tuple(few_shot), instruction)
+
+
+def messages(prompt):
+    """A Prompt as the turns of a chat: the instruction, each example as a question and its answer, then the question."""
+    turns = [dict(role="system", content=prompt.instruction)] if prompt.instruction else []
+    for example in prompt.few_shot:
+        mark = WHY if WHY in example else FIX
+        question, _, answer = example.partition(mark)
+        turns += [dict(role="user", content=question + mark), dict(role="assistant", content=answer.strip())]
+    return [*turns, dict(role="user", content=prompt.asked or prompt.text)]
 
 
 def format_answer(rationale, fix):

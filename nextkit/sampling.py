@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from nextkit.prompting import parse_completion
+from nextkit.prompting import messages, parse_completion
 from nextkit.tasks import DATA
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75
+# Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row.
+STOP_EVERY, STOP_WINDOW = 8, 24
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,19 @@ class LocalSampler:
     """Samples from a causal language model of transformers on this machine.
 
     model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
-    chosen by what the machine has when None. rows: sequences decoded together. After sample(), `speed` holds its
-    generated tokens a second. Raises ValueError for a model that cannot be found, naming it and the mend.
+    chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
+    them. chat: whether prompts go through the model's chat template; None for if it has one (base models often have one
+    that they were never trained on: say False there). stop: texts that end an answer. After sample(), `speed` holds
+    its generated tokens a second. Raises ValueError for a model that cannot be found, naming it and the mend.
     """
 
-    def __init__(self, model, *, device=None, dtype=None, rows=384, progress=True):
+    def __init__(self, model, *, device=None, dtype=None, rows=384, chat=None, stop=(), progress=True):
         self.path = resolve_model(model)
         self.device = device or _best_device()
         self.dtype = dtype or _best_dtype(self.device)
-        self.rows, self.progress, self.speed = rows, progress, 0.0
+        self.rows, self.stop, self.progress, self.speed = rows, tuple(stop), progress, 0.0
         self.tokenizer = load_tokenizer(self.path)
+        self.chat = has_chat_template(self.tokenizer) if chat is None else chat
         self._loaded = (object(), None)
 
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
@@ -70,15 +75,13 @@ class LocalSampler:
         from tqdm.auto import tqdm
 
         model = self.model(adapter)
-        encoded = [self.tokenizer(prompt.text)["input_ids"] for prompt in prompts]
+        encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
         self._check_lengths(prompts, encoded, model, max_tokens)
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
         with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
             for number, group in enumerate(_groups(encoded, max(1, self.rows // n))):
-                rows = decode(
-                    model, [encoded[i] for i in group], n, temperature=temperature, max_tokens=max_tokens,
-                    seed=seed + 1009 * number, eos=self.tokenizer.eos_token_id,
-                )  # fmt: skip
+                how = dict(temperature=temperature, max_tokens=max_tokens, seed=seed + 1009 * number)
+                rows = self._decode(model, [encoded[i] for i in group], n, how)
                 for place, i in enumerate(group):
                     results[i] = [self._record(prompts[i], ids) for ids in rows[place * n : (place + 1) * n]]
                 tokens += sum(map(len, rows))
@@ -86,10 +89,42 @@ class LocalSampler:
         self.speed = tokens / max(1e-9, time.monotonic() - started)
         return results
 
+    def _decode(self, model, encoded, n, how):
+        """`decode`, in two halves where the memory does not hold the whole; lists of ids, prompt after prompt."""
+        try:
+            return decode(model, encoded, n, eos=self._ends(model), ended=self._stopped if self.stop else None, **how)
+        except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one, and other devices raise it plainly
+            if "out of memory" not in str(error).lower() or (len(encoded) == 1 and n == 1):
+                raise
+        _free_memory()
+        if len(encoded) > 1:
+            half = len(encoded) // 2
+            parts = [self._decode(model, part, n, how) for part in (encoded[:half], encoded[half:])]
+        else:
+            again = how | dict(seed=how["seed"] + 1)  # the same prompt: the same seed would draw the same again
+            parts = [self._decode(model, encoded, n // 2, how), self._decode(model, encoded, n - n // 2, again)]
+        return parts[0] + parts[1]
+
+    def _ends(self, model):
+        """Ids of the tokens that end an answer."""
+        ends = getattr(model.generation_config, "eos_token_id", None)
+        ends = ends if isinstance(ends, list) else [ends]
+        return sorted({self.tokenizer.eos_token_id, *ends} - {None})
+
+    def _stopped(self, ids):
+        """Whether an answer holds a text that ends it."""
+        text = self.tokenizer.decode(ids[-STOP_WINDOW:])
+        return any(mark in text for mark in self.stop)
+
     def model(self, adapter=None):
         """The model in use, with the LoRA adapter of that folder merged in; the last one is kept."""
         if self._loaded[0] != adapter:
             self._loaded = (adapter, load_model(self.path, adapter).to(self.device, self.dtype).eval())
+        return self._loaded[1]
+
+    @property
+    def model_in_use(self):
+        """The model that sampled last."""
         return self._loaded[1]
 
     def _check_lengths(self, prompts, encoded, model, max_tokens):
@@ -102,8 +137,11 @@ class LocalSampler:
                 )
 
     def _record(self, prompt, ids):
-        stopped = bool(ids) and ids[-1] == self.tokenizer.eos_token_id
+        stopped = bool(ids) and ids[-1] in self._ends(self.model_in_use)
         text = self.tokenizer.decode(ids[:-1] if stopped else ids)
+        for mark in self.stop:
+            text, found, _ = text.partition(mark)
+            stopped = stopped or bool(found)
         answer = parse_completion(text)
         finish = "stop" if stopped else "length"
         return Sample(prompt.task_id, prompt.text, text, answer.rationale, answer.fix, len(ids), finish)
@@ -140,6 +178,29 @@ def fingerprint(model):
     return f"{model} {total.hexdigest()[:12]}"
 
 
+def has_chat_template(tokenizer):
+    """Whether the model says how it is talked to."""
+    return bool(getattr(tokenizer, "chat_template", None))
+
+
+def encode_prompt(tokenizer, prompt, chat):
+    """The token ids of a Prompt; chat: as turns, by the tokenizer's own template, up to where the answer begins."""
+    if not chat:
+        return tokenizer(prompt.text)["input_ids"]
+    turns = messages(prompt)
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except Exception as error:  # templates are programs: some know no system turn and raise an error of their own
+        if turns[0]["role"] != "system":
+            raise ValueError(
+                f"the chat template of {tokenizer.name_or_path!r} fails: {error}: try chat=False"
+            ) from error
+        first, second, *rest = turns
+        merged = [dict(second, content=f"{first['content']}\n\n{second['content']}"), *rest]
+        text = tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
 def load_tokenizer(path):
     """The tokenizer of a model, with a padding token. Raises ValueError when it cannot be had."""
     from transformers import AutoTokenizer
@@ -162,10 +223,11 @@ def load_model(path, adapter=None):
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 
 
-def decode(model, prompts, n, *, temperature, max_tokens, seed, eos):
-    """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, eos included.
+def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None):
+    """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, end mark included.
 
     One forward pass reads the prompts, its cache is repeated n times, and rows that ended are dropped now and then.
+    eos: ids that end a row. ended: called with a row's ids now and then; whether it has ended for another reason.
     """
     import torch
 
@@ -179,12 +241,15 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos):
         mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
         rows = torch.arange(len(logits), device=model.device)
         alive = torch.ones_like(rows, dtype=torch.bool)
-        written = [[] for _ in rows]
-        for _ in range(max_tokens):
+        written, ends = [[] for _ in rows], torch.tensor(eos, device=model.device)
+        for place in range(max_tokens):
             drawn = _draw(logits, temperature, generator)  # (rows,)
             for row, token in zip(rows[alive].tolist(), drawn[alive].tolist(), strict=True):
                 written[row].append(token)
-            alive &= drawn != eos
+            alive &= ~torch.isin(drawn, ends)
+            if ended is not None and place % STOP_EVERY == STOP_EVERY - 1:
+                going = [not ended(written[row]) for row in rows.tolist()]
+                alive &= torch.tensor(going, device=model.device)
             if not alive.any():
                 break
             if alive.float().mean() < COMPACT:
@@ -270,6 +335,17 @@ def _from_pretrained(loader, path, **options):
         raise ValueError(
             f"the model {path!r} could not be loaded: {reason} Check the name; without a network give a local folder."
         ) from error
+
+
+def _free_memory():
+    """Give back what the allocator keeps, so that less may fit where more did not."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _best_device():

@@ -51,6 +51,7 @@ class Stages:
 
     def __init__(self, settings, run, sampler):
         self.settings, self.run, self.sampler = settings, run, sampler
+        self.chat = getattr(sampler, "chat", False)  # tuning must see the prompts that sampling will
         self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
 
     def traces(self, tasks):
@@ -72,7 +73,7 @@ class Stages:
         s = self.settings
         prompts = self.prompts(tasks, tuned=adapter is not None)
         keyed = dict(
-            model=self.model, adapter=_name(adapter), prompts=digest(prompts), n=n or s.samples,
+            model=self.model, chat=self.chat, adapter=_name(adapter), prompts=digest(prompts), n=n or s.samples,
             temperature=s.temperature, max_tokens=s.max_tokens, seed=s.seed,
         )  # fmt: skip
         draw = partial(self._draw, n=keyed["n"], adapter=adapter)
@@ -123,9 +124,9 @@ class Stages:
         """The Adapter of a round."""
         s = self.settings
         lora = replace(s.lora, seed=s.lora.seed + s.seed)
-        keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora))
+        keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora), chat=self.chat)
         folder = self.run.stage(f"adapter-{number}", keyed)
-        adapter = finetune(s.model, examples, folder / "adapter", lora, apart=s.apart)
+        adapter = finetune(s.model, examples, folder / "adapter", lora, chat=self.chat, apart=s.apart)
         self.run.log(stage=f"round {number}", kept=len(examples), steps=adapter.steps, seconds=adapter.seconds)
         return adapter
 

@@ -35,7 +35,7 @@ def asked(monkeypatch):
     """What is tuned on, in order."""
     asked = []
 
-    def fake(base, examples, out, settings=None, *, apart=False):
+    def fake(base, examples, out, settings=None, *, chat=False, apart=False):
         asked.append(examples)
         return Adapter(str(out), base, len(examples), 1, 1, (1.0,), 2.0)
 

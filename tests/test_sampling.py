@@ -2,6 +2,7 @@
 
 import pytest
 
+from nextkit import sampling
 from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, fingerprint, resolve_model
 
@@ -68,3 +69,38 @@ def test_other_weights_under_the_same_name_have_another_fingerprint(tiny_model, 
     assert before == fingerprint(str(copy))
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     assert fingerprint(str(copy)) != before
+
+
+@pytest.mark.parametrize("n, room", [(4, 4), (4, 1), (1, 1), (3, 2)])
+def test_what_the_memory_does_not_hold_at_once_is_done_in_halves(sampler, monkeypatch, n, room):
+    decode, sizes = sampling.decode, []
+
+    def tight(model, prompts, n, **how):
+        sizes.append(len(prompts) * n)
+        if sizes[-1] > room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
+        return decode(model, prompts, n, **how)
+
+    monkeypatch.setattr(sampling, "decode", tight)
+    rows = sampler.sample(PROMPTS, n, temperature=0, max_tokens=6)
+    monkeypatch.undo()
+    assert texts(rows) == texts(sampler.sample(PROMPTS, n, temperature=0, max_tokens=6)) and max(sizes) > room
+
+
+def test_a_memory_too_small_for_one_row_is_an_error(sampler, monkeypatch):
+    def never(*_, **__):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(sampling, "decode", never)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        sampler.sample(PROMPTS, 2, max_tokens=4)
+
+
+def test_an_answer_ends_at_a_stop_text(tiny_model, sampler):
+    import torch
+
+    whole = sampler.sample(PROMPTS[:1], 1, temperature=0, max_tokens=40)[0][0]
+    mark = whole.text[10:13]
+    stopping = LocalSampler(tiny_model, dtype=torch.float32, progress=False, stop=[mark])
+    found = stopping.sample(PROMPTS[:1], 1, temperature=0, max_tokens=40)[0][0]
+    assert found.text == whole.text.partition(mark)[0] and found.finish == "stop" and found.tokens < whole.tokens

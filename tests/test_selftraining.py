@@ -39,7 +39,7 @@ def tuned(monkeypatch):
     """Records what the loop asks to tune, instead of tuning."""
     asked = []
 
-    def fake(base, examples, out, settings=None, *, apart=False):
+    def fake(base, examples, out, settings=None, *, chat=False, apart=False):
         asked.append((base, examples))
         return Adapter(str(out), base, len(examples), 1, 1, (1.0,), 0.0)
 
@@ -202,7 +202,7 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_files(tasks, tmp_path, mo
         rights = {None: 1, "1": 2, "2": 3}
         return self_train(replace(SETTINGS, part=1), Run(folder), *tasks, sampler=Scripted(rights))
 
-    def fake(base, examples, out, settings=None, *, apart=False):
+    def fake(base, examples, out, settings=None, *, chat=False, apart=False):
         if not out.exists():
             partial = out.with_name("partial")
             partial.mkdir(exist_ok=True)
