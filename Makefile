@@ -15,7 +15,8 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
-	NEXTKIT_FAST=1 $(BIN)/python -m pytest tests
+	NEXTKIT_FAST=1 $(BIN)/python -m pytest tests --ignore=tests/browser
+	$(BIN)/python -m pytest tests/browser
 	tests/other_pythons.sh
 	NEXTKIT_FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
