@@ -18,7 +18,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from nextkit.naturalize import naturalize
+from nextkit.naturalize import count_tokens, naturalize
 
 WHY, FIX = "# Why:", "# Fix:"
 _FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.S)
@@ -47,14 +47,32 @@ class Answer:
     fix: str
 
 
-def build_prompt(task, trace=None, *, style="inline", few_shot=(), instruction="", rationale=True):
+def build_prompt(
+    task, trace=None, *, style="inline", few_shot=(), instruction="", rationale=True, room=None, length=count_tokens
+):
     """The Prompt for a task, with the naturalized trace of its failing test when one is given.
 
     few_shot: solved examples put in front, each the text of a prompt and of its answer together (iteration 0 prompts
     a general model so; a tuned one needs none). style: how the trace is written, see `naturalize`. rationale: whether
-    one is asked for; otherwise the answer is the fixed program alone (the control "fix only").
+    one is asked for; otherwise the answer is the fixed program alone (the control "fix only"). room: how long the text
+    may be, as length(text) counts; where it would be longer, the trace is shrunk. Raises ValueError where even the
+    least trace is too long.
     """
-    asked = f"# Task: {task.description}\n# Buggy:\n{_body(task, trace, style)}\n{WHY if rationale else FIX}"
+    how = dict(few_shot=tuple(few_shot), instruction=instruction, rationale=rationale)
+    told = "" if trace is None else naturalize(trace, style=style)
+    prompt = _prompt(task, trace, told, **how)
+    if room is None or trace is None or length(prompt.text) <= room:
+        return prompt
+    spare = room - length(_prompt(task, trace, "", **how).text)
+    return _prompt(task, trace, naturalize(trace, style=style, budget=spare, length=length), **how)
+
+
+def _prompt(task, trace, told, *, few_shot, instruction, rationale):
+    """told: the naturalized trace, which holds the program and the traced test; "" where there is none."""
+    others = [test for test in task.tests if trace is None or test != trace.test]
+    program = [told] if trace is not None else [task.buggy.strip("\n")]
+    body = "\n".join([*program, *others])
+    asked = f"# Task: {task.description}\n# Buggy:\n{body}\n{WHY if rationale else FIX}"
     text = "\n\n".join(part for part in (instruction, *few_shot, asked) if part)
     return Prompt(task.task_id, text, asked, tuple(few_shot), instruction)
 
@@ -97,10 +115,3 @@ def same_program(one, other):
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
     except (SyntaxError, ValueError, RecursionError):
         return one.strip() == other.strip()
-
-
-def _body(task, trace, style):
-    if trace is None:
-        return "\n".join([task.buggy.strip("\n"), *task.tests])
-    others = [test for test in task.tests if test != trace.test]
-    return "\n".join([naturalize(trace, style=style), *others])

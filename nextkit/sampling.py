@@ -127,6 +127,17 @@ class LocalSampler:
         """The model that sampled last."""
         return self._loaded[1]
 
+    def room(self, max_tokens):
+        """How many tokens a prompt may have that is answered by so many; a few are spared for template and seams."""
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(self.path)
+        return getattr(config, "max_position_embeddings", 10**9) - max_tokens - (64 if self.chat else 8)
+
+    def length(self, text):
+        """How many tokens a text has."""
+        return len(self.tokenizer(text)["input_ids"])
+
     def _check_lengths(self, prompts, encoded, model, max_tokens):
         room = getattr(model.config, "max_position_embeddings", 10**9) - max_tokens
         for prompt, ids in zip(prompts, encoded, strict=True):

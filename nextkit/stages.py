@@ -64,6 +64,8 @@ class Stages:
         s = self.settings
         traces = [None] * len(tasks) if s.shown == "nothing" else self.traces(tasks)
         how = dict(style="outcome" if s.shown == "outcome" else s.style, rationale=s.rationale)
+        if hasattr(self.sampler, "room"):
+            how |= dict(room=self.sampler.room(s.max_tokens), length=self.sampler.length)
         if not tuned:
             how |= dict(few_shot=s.few_shot, instruction=s.instruction)
         return [build_prompt(task, trace, **how) for task, trace in zip(tasks, traces, strict=True)]

@@ -1,8 +1,10 @@
 """Prompts and answers."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nextkit.naturalize import count_tokens
 from nextkit.prompting import build_prompt, format_answer, parse_completion, same_program
 from nextkit.tracing import trace_in_process
 
@@ -26,6 +28,20 @@ def test_hidden_tests_and_reference_are_never_shown(task):
 def test_few_shot_examples_stand_in_front(task):
     text = build_prompt(task, few_shot=["EXAMPLE"], instruction="Fix it.").text
     assert text.startswith("Fix it.\n\nEXAMPLE\n\n# Task:")
+
+
+def test_a_trace_is_shrunk_until_its_prompt_has_room(task):
+    buggy = "def f(x):\n    for i in range(40):\n        x = x * 3 + i\n    return x"
+    found = trace_in_process(buggy, task.tests[0])
+    whole = build_prompt(task, found, style="scratchpad").text
+    fitted = build_prompt(task, found, style="scratchpad", room=300).text
+    assert count_tokens(fitted) <= 300 < count_tokens(whole) and "# left out:" in fitted and "# got" in fitted
+    assert build_prompt(task, found, style="scratchpad", room=10**6).text == whole
+
+
+def test_a_prompt_that_cannot_have_room_is_refused(task):
+    with pytest.raises(ValueError, match="too small"):
+        build_prompt(task, trace_in_process(task.buggy, task.tests[0]), room=20)
 
 
 @given(
