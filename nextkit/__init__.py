@@ -18,12 +18,12 @@ _ROOMS = {
     "filtering": "Example check_program judge judge_all keep keep_random unchanged",
     "finetuning": "Adapter LoraSettings finetune",
     "evaluation": "blind_edit evaluate pass_at_k proxy_evaluate",
-    "grounding": "agreement faithful truth",
+    "grounding": "agreement check_claims faithful grounded truth",
     "runs": "Run",
     "settings": "SelfTrainingSettings settings_table",
     "selftraining": "self_train",
     "ablations": "compare",
-    "widgets": "RationaleReviewer TraceInspector",
+    "widgets": "RationaleRater RationaleReviewer RunMonitor TraceInspector",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 __all__ = sorted({*_HOME} - {"naturalize"})  # `nextkit.naturalize` is the room; its function is inside

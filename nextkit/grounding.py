@@ -1,10 +1,20 @@
 """Grounding: does a rationale say true things?
 
-So far for the offline models' language, in which what is said can be checked exactly: the edit that it states is
-applied to the buggy program and compared with the fix, and the result that it quotes is compared with the trace.
+`grounded` counts them: the claims of a rationale (`nextkit.claims`), in plain English or in the offline models'
+language, held against the trace. For the offline models' language more can be said exactly: the edit that a rationale
+states is applied to the buggy program and compared with the fix, and the result that it quotes with the trace.
 """
 
+from nextkit.claims import Claim, check_claims
 from nextkit.offline.rationales import agrees, truthful
+
+__all__ = ["Claim", "agreement", "check_claims", "faithful", "grounded", "truth"]
+
+
+def grounded(rationale, trace, fix=None):
+    """(true, false, undecided): how many claims of the rationale are so; all that `check_claims` finds."""
+    holds = [claim.holds for claim in check_claims(rationale, trace, fix)]
+    return holds.count(True), holds.count(False), holds.count(None)
 
 
 def faithful(task, sample, trace):

@@ -1,11 +1,17 @@
 """Grounding: is what a rationale says true?"""
 
+import functools
+import random
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nextkit.grounding import agreement, faithful, truth
-from nextkit.tracing import trace
+from nextkit.grounding import agreement, check_claims, faithful, grounded, truth
+from nextkit.offline.corpus import draw_task, failing_trace
+from nextkit.offline.rationales import write_rationale
+from nextkit.tracing import trace, trace_in_process
 
 SAID = "It returns 0, not 2. In `return x - 1` change `-` to `+`."
 
@@ -32,3 +38,150 @@ def test_truth_counts_true_quotes_of_all_samples(task, said, sandbox):
 )  # fmt: skip
 def test_a_faithful_sample_does_what_it_says_and_quotes_what_is_true(task, said, sandbox, rationale, expected):
     assert faithful(task, said(rationale), trace(task, sandbox=sandbox)) is expected
+
+
+SEPARATE = "def separate(lst):\n    odd = []\n    for n in lst:\n        if n % 2 == 0:\n            odd.append(n)\n    return odd"
+GREET = "def greet(name):\n    if not name:\n        return 'nobody'\n    for letter in name:\n        last = letter\n    return [last, name]"
+
+
+@functools.cache
+def run(program=SEPARATE, test="assert separate([1, 2, 3]) == [1, 3]", **limits):
+    return trace_in_process(program, test, **limits)
+
+
+def claims(rationale, trace=None, fix=None):
+    """(words, kind, holds, step) of each claim."""
+    found = check_claims(rationale, trace or run(), fix)
+    return [(claim.text, claim.kind, claim.holds, claim.step) for claim in found]
+
+
+@functools.cache
+def real_trace(seed):
+    """A failing trace of a random program."""
+    rng = random.Random(seed)
+    return failing_trace(next(filter(None, (draw_task(rng) for _ in range(100)))))
+
+
+@pytest.mark.parametrize(
+    "rationale, expected",
+    [
+        ("It returns [2], not [1, 3].", [("returns [2]", "result", True, 10), ("not [1, 3]", "result", True, None)]),
+        ("Expected [1,3], got [2].", [("got [2]", "result", True, 10)]),
+        ("The test expected [1,3] but the function returns `[1]`.",
+         [("expected [1,3]", "result", True, None), ("returns `[1]`", "result", False, 10)]),
+        ("It should return [2].", [("should return [2]", "result", False, None)]),
+        ("`separate([1, 2, 3])` returns [2]", [("returns [2]", "result", True, 10)]),
+        ("It never terminates.", [("never terminates", "result", False, None)]),
+        ("It raises an IndexError.", [("raises an IndexError", "exception", False, 10)]),
+        ("(4) n=2; odd=[2]", [("(4) n=2", "value", True, 4), ("odd=[2]", "value", False, 4)]),
+        ("See (10) return [2].", [("(10) return [2]", "value", True, 10)]),
+        ("At step 5, n is 2.", [("At step 5, n is 2", "value", True, 5)]),
+        ("`n` becomes 3 and then n = 4.", [("`n` becomes 3", "value", True, 7), ("n = 4", "value", False, 7)]),
+        ("lst[1] is 2 at step 6", [("lst[1] is 2 at step 6", "value", True, 6)]),
+        ("The result is an empty list.", [("result is an empty list", "result", False, 10)]),
+        ("Line 5 never runs; line 6 runs once.", [("Line 5 never runs", "line", False, 6), ("line 6 runs once", "line", True, 10)]),
+        ("The loop runs 3 times.", [("The loop runs 3 times", "line", True, 8)]),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_run_is_found_and_checked(rationale, expected):
+    assert claims(rationale) == expected
+
+
+@pytest.mark.parametrize(
+    "rationale",
+    ["If n is 3, it returns [3].", "It should not matter that n is 4", "n is not 3", "It returns 3 more than it should.",
+     "Set n = 4 before the loop.", "`odd = []` comes first.", "With this fix, it returns [1, 3].", "the length of n is 3",
+     "`len(odd)` returns 1", "It does not raise an IndexError: sorted(lst, n=3)", "It returns 1, 2", "n % 2 is 0", "a = 3",
+     "Something is off in the loop, so I change it."],
+)  # fmt: skip
+def test_what_is_not_surely_said_of_this_run_is_no_claim(rationale):
+    assert claims(rationale) == []
+
+
+def test_an_exception_holds_at_the_step_that_raised_it():
+    raised = run("def f(x):\n    return x[9]", "assert f([1]) == 1")
+    assert claims("An `IndexError` is raised.", raised) == [("`IndexError` is raised", "exception", True, 1)]
+
+
+def test_what_a_cut_trace_does_not_show_is_undecided():
+    cut = run("def f():\n    n = 0\n    while True:\n        n += 1", "assert f() == 1", max_steps=50)
+    assert [holds for *_, holds, _ in claims("n is 900. (900) n=5. line 4 runs 900 times.", cut)] == [None] * 3
+
+
+def test_a_variable_belongs_to_its_call():
+    calls = run("def g(n):\n    n += 1\n    return n\ndef f(n):\n    m = g(n)\n    return n", "assert f(1) == 2")
+    assert [holds for *_, holds, _ in claims("at step 3 n is 2; at step 5 n is 1; at step 5 n is 2", calls)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_value_shortened_with_dots_agrees_at_both_ends():
+    long = run("def f(xs):\n    return xs", f"assert f({list(range(40))}) == 1")
+    assert [holds for *_, holds, _ in claims("(0) xs=[0, 1,...39]; (0) xs=[0, 2,...39]", long)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "fix, holds", [(None, None), (SEPARATE.replace("==", "!="), True), (SEPARATE.replace("==", ">"), False)]
+)
+def test_an_edit_holds_if_the_fix_is_exactly_that_edit(fix, holds):
+    assert claims("In `if n % 2 == 0:` change `==` to `!=`.", fix=fix)[0][1:3] == ("edit", holds)
+
+
+def test_an_edit_of_code_that_is_not_there_is_false():
+    assert [holds for *_, holds, _ in claims("Remove `print(n)`. Replace `n / 2` with `n`.")] == [False, False]
+
+
+def test_the_summary_counts_true_false_and_undecided():
+    assert grounded("It returns [2], not [1]. In `if n % 2 == 0:` change `==` to `!=`.", run()) == (1, 1, 1)
+
+
+@given(st.integers(0, 10_000), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_claim_made_from_a_real_step_holds_there_and_with_another_value_does_not(seed, data):
+    real = real_trace(seed)
+    step = data.draw(st.sampled_from([step for step in real.steps if step.changes]))
+    path, value = data.draw(st.sampled_from(step.changes))
+    for form in ("({0}) {1}={2}", "At step {0}, `{1}` is {2}.", "We see that {1} is `{2}` at step {0}."):
+        (claim,) = check_claims(form.format(step.index, path, value), real)
+        (other,) = check_claims(form.format(step.index, path, "'another'"), real)
+        assert (claim.holds, claim.step) == (True, step.index)
+        assert other.holds is (None if "..." in value else False)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_the_outcome_as_the_offline_models_state_it_holds_and_another_does_not(seed):
+    real = real_trace(seed)
+    if real.outcome == "failed":
+        assert grounded(f"It returns {real.got}, not {real.expected}.", real) == (2, 0, 0)
+        other = (1, 0, 1) if "..." in real.got else (1, 1, 0)  # a value that the trace cut could be any
+        assert grounded(f"It returns ['other'], not {real.expected}.", real) == other
+    elif real.outcome == "error":
+        assert grounded(f"It raises {real.exception.split(':')[0]}.", real) == (1, 0, 0)
+        assert grounded("It raises OSError.", real) == (0, 1, 0)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_all_that_a_true_rationale_of_the_offline_language_claims_is_borne_out(seed):
+    rng = random.Random(seed)
+    task = next(filter(None, (draw_task(rng) for _ in range(100))))
+    said = write_rationale(rng, task.buggy, task.reference, failing_trace(task))
+    true, false, undecided = grounded(said, failing_trace(task), task.reference)
+    assert true and not false and not undecided, said
+
+
+WORDS = st.sampled_from(["returns", "(4)", "n", "is", "=", "`", "[", "]", "'", "3", "line 3", "runs twice", ",", "not",
+                         "at step 3", "IndexError", "is raised", "In `x` change `y` to `z`.", "...", "\n", "\0"])  # fmt: skip
+
+
+@given(st.text() | st.lists(WORDS).map(" ".join) | st.lists(WORDS).map("".join))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_read_and_spans_lie_within_it_without_overlap(rationale):
+    place = 0
+    for claim in check_claims(rationale, run(GREET, "assert greet('ab') == 1"), SEPARATE):
+        assert place <= claim.start < claim.end <= len(rationale)
+        assert claim.text == rationale[claim.start : claim.end]
+        place = claim.end

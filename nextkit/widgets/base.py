@@ -2,8 +2,8 @@
 
 A widget's class holds traits; those tagged `sync=True` are its state, and both sides may set them. What is shown and
 does not change is in `payload`, plain data with stated caps. The view is `NAME.js` beside the class, after
-`shared.js`, with `style.css` and `NAME.css`; it runs in JupyterLab, VS Code and Colab, and the same text is written into the file
-that `to_html` makes.
+`shared.js`, with `style.css` and `NAME.css`; it runs in JupyterLab, VS Code and Colab, and the same text is written
+into the file that `to_html` makes.
 """
 
 import html
@@ -41,7 +41,8 @@ class Widget(anywidget.AnyWidget):
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        cls._esm, cls._css = module(cls.view), style(cls.view)
+        if "view" in vars(cls):  # anywidget makes subclasses of its own, whose traits must not be written over
+            cls._esm, cls._css = module(cls.view), style(cls.view)
 
     def state(self):
         """The synced traits as plain data: what the view is drawn from."""

@@ -39,10 +39,10 @@ function errorBox(model) {
 /** Keys for a widget that has the focus: { ArrowRight: f, ... }; not while somebody types into a field. */
 function keys(element, actions) {
   element.tabIndex = 0;
+  element.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes them first, and arrows leave the cell
   element.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) {
-      if (event.target.type !== "range") return;
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) && event.target.type !== "range") return;
     const action = actions[event.key];
     if (!action) return;
     event.preventDefault();

@@ -1,0 +1,318 @@
+"""Claims: the sentences of a rationale that a trace can bear out or contradict.
+
+A rationale is worth reading if it is true of the run. What it says of the run is found by rules, in plain English and
+in the language of the offline models alike, and each finding is held against the trace:
+
+    result      It returns 3, not 2 (two claims: what came out, and what was asked for); got 3; expected 2; never ends
+    exception   raises IndexError; a KeyError is raised
+    value       (4) t=3; (7) return [2]; at step 4 t is 3; `t` becomes 3; t=3
+    line        line 3 never runs; line 4 runs twice; the loop runs 3 times
+    edit        In `t += x` change `+=` to `-=`; replace `<` with `<=`
+
+The rules are careful. What is not surely said of this run is no claim: what comes after `if`, `when` or `should`, what
+is denied, code that stands in the program, a value that goes on ("3 more than"). What cannot be decided is None.
+"""
+
+import re
+from dataclasses import dataclass
+
+from nextkit import evidence
+from nextkit.offline.rationales import agrees
+from nextkit.prompting import same_program
+
+LONGEST = 20_000  # characters of a rationale that are read
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a rationale says. text: its words, which stand at [start:end] of the rationale.
+
+    kind: "result", "exception", "value", "line" or "edit". holds: True, False, or None where it cannot be decided.
+    step: index of the trace's Step that bears it out or contradicts it, or None.
+    """
+
+    text: str
+    start: int
+    end: int
+    kind: str
+    holds: bool | None
+    step: int | None = None
+
+
+def check_claims(rationale, trace, fix=None):
+    """The Claims of a rationale, held against a Trace, in the order of the text; they do not overlap. Never raises.
+
+    A value without a step ("t is 3") holds if the variable ever has it; with one ("at step 4 t is 3"), if it has it
+    right after that step; one quoted in the trace's own style ("(4) t=3"), if the step changed it to that. A result
+    holds if the test saw it or the tested function returned it. Values are compared as Python compares them; one
+    shortened with dots must agree at both ends. What a cut trace does not show is undecided. An edit is False where
+    the program does not have the code that it names; it is True only if `fix`, where given, is exactly that edit.
+    """
+    text, found, taken = _Text(rationale[:LONGEST]), [], set()
+    for kind, rule in RULES:
+        for start, end, (holds, step) in rule(text, trace, fix):
+            if taken.isdisjoint(range(start, end)):
+                found.append(Claim(rationale[start:end], start, end, kind, holds, step))
+                taken.update(range(start, end))
+    return sorted(found, key=lambda claim: claim.start)
+
+
+# What is said: words, and the values behind them.
+
+_PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]\n`]{1,20}\])*"
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)
+_SENTENCE = re.compile(r"[.!?](?=\s)|\n")
+_CLAUSE = re.compile(r"[,;:](?=\s)|\b(?:but|whereas|while|yet|and|so(?! that))\b")
+_IF = re.compile(
+    r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|for example|would|"
+    r"(?:after|with) (?:the|this|that|my) (?:fix|change|edit|correction))\b",
+    re.I,
+)
+_MEANT = re.compile(
+    r"\b(?:should|must|could|can|may|might|shall|will|wants?|needs?|ought|to|never|not|cannot|no|\w+n't|expect\w*|"
+    r"chang\w+|replac\w+|us(?:e|es|ing)|sets?|setting|initiali[sz]\w+|starts?|writ\w+|adds?|inserts?|makes?|"
+    r"remov\w+|instead|fix\w*|correct\w*|let)\b",
+    re.I,
+)
+_AFTER = re.compile(
+    r"\s*(?:\Z|\n|`|[.!?;:)](?=[\s\"')\]*]|\Z)|,(?!\s*(?:[`\d\[{'\"-]|\((?!\d+\))))|"
+    r"(?:and|but)\b(?!\s*[`\d\[({'\"-])|(?:not|instead|rather|because|at|after|before|on|since|whereas|while|so|then|"
+    r"although|though|here|there|again|later|wrongly|incorrectly)\b)"
+)
+_ATOM = re.compile(
+    r"""-?(?:\d+\.\.\.\d+|\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|nan)(?!\w)|(?:True|False|None)\b|(?:frozen)?set\(\)|"""
+    r"""b?(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
+)
+_EMPTY = re.compile(r"an empty (list|string|dict|dictionary|tuple|set)\b")
+_EMPTIES = {"list": "[]", "string": "''", "dict": "{}", "dictionary": "{}", "tuple": "()", "set": "set()"}
+_NUMBERS = ["never", "once", "twice", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_TIMES = r"(?:exactly |only )?(?P<times>once|twice|(?:\d+|two|three|four|five|six|seven|eight|nine|ten) times)\b"
+
+
+class _Text:
+    """A rationale with its code spans known. prose: the same text with code blanked out, of equal length."""
+
+    def __init__(self, text):
+        self.text = text
+        self.spans = [found.span() for found in _CODE.finditer(text)]
+        self.prose = _CODE.sub(lambda found: "\0" * len(found.group()), text)
+
+    def said(self, start, *, meant=True):
+        """Whether words from `start` on speak of the run: under no condition and, with `meant`, no wish and no denial."""
+        sentence = _last_part(_SENTENCE, self.prose[:start])
+        return not _IF.search(sentence) and not (meant and _MEANT.search(_last_part(_CLAUSE, sentence)))
+
+    def span(self, place):
+        """The code span that holds a place, as (start, end) with its marks, or None."""
+        return next(((start, end) for start, end in self.spans if start <= place < end), None)
+
+    def value(self, place):
+        """(literal, end) of the value that stands alone at a place, in code marks or bare, or None."""
+        if empty := _EMPTY.match(self.text, place):
+            return _EMPTIES[empty[1]], empty.end()
+        marked = self.text.startswith("`", place)
+        end = _literal_end(self.text, place + marked)
+        if end is None or (marked and not self.text.startswith("`", end)):
+            return None
+        if not _AFTER.match(self.text, end + marked):
+            return None
+        return self.text[place + marked : end], end + marked
+
+
+def _last_part(boundary, text):
+    ends = [found.end() for found in boundary.finditer(text)]
+    return text[ends[-1] :] if ends else text
+
+
+def _literal_end(text, place):
+    """Where the literal that begins at a place ends, or None: a bracket at the one that closes it."""
+    if atom := _ATOM.match(text, place):
+        return atom.end()
+    depth, start = 0, place
+    while place < len(text) and text[place] != "\n":
+        string = _ATOM.match(text, place) if text[place] in "'\"" else None
+        depth += (text[place] in "([{") - (text[place] in ")]}")
+        place = string.end() if string else place + 1
+        if depth == 0:
+            return place if place > start + 1 and _is_literal(text[start:place]) else None
+    return None
+
+
+def _is_literal(text):
+    return "..." in text or evidence.read(text) is not evidence.UNREADABLE
+
+
+# The rules: each finds (start, end, (holds, step)) in a text.
+
+_VERB = re.compile(
+    r"\b(?:returns|returned|got|gives|gave|produces|produced|outputs|result (?:is|was))\s+"
+    r"(?:the (?:wrong )?(?:value|result|answer|list|string|number)\s+)?"
+)
+_SUBJECT = re.compile(
+    r"(?:^|[.,;:(!?\n]|\b(?:it|this|program|function|code|test|call|assertion|method|version|and|but|so|then|instead|"
+    r"wrongly|incorrectly|therefore|thus|still|only|the|actually|we|I))\s*\Z",
+    re.I,
+)
+_RATHER = re.compile(r",?\s*(?:not|instead of|rather than)\s+")
+_ASKED = re.compile(
+    r"\b(?:(?:should|must) (?:have )?(?:return(?:ed)?|give|produce)|expects|(?:result|output|answer) should (?:be|have "
+    r"been)|expected(?: (?:result|value|output|answer))?(?: (?:is|was|of))?)\s+"
+)
+_ENDLESS = re.compile(r"\b(?:never (?:ends|terminates|stops|finishes|halts)|(?:loops|runs|goes on) forever)\b")
+_ERROR = r"`?(?P<name>[A-Z]\w*(?:Error|Exception|StopIteration|Exit|Interrupt)|StopIteration)\b`?"
+_RAISES = re.compile(
+    rf"\b(?:raises|raised|throws|threw|(?:fails|failed|crashes|ends) with)\s+(?:an?\s+|the\s+)?{_ERROR}"
+)
+_IS_RAISED = re.compile(rf"{_ERROR} (?:is|was|gets) (?:raised|thrown)\b")
+_QUOTE = re.compile(r"\((\d{1,7})\)\s+(?=[A-Za-z_])")
+_STATE = re.compile(rf"(?P<path>{_PATH})=(?![=\s])|(?P<back>return) ")
+_STEP = r"(?:\b(?:[Aa]t|[Ii]n|[Aa]fter|[Bb]y) step \(?(?P<step>\d{1,7})\)?[,:]?\s+)?"
+_IS = re.compile(
+    rf"{_STEP}(?P<mark>`?)(?P<path>\b{_PATH})(?P=mark)\s+"
+    r"(?:is|was|becomes|became|equals|has the value|remains|stays)\s+"
+    r"(?:(?:still|now|already|only)\s+)?"
+)
+_EQUALS = re.compile(rf"{_STEP}(?<![\w.=<>!+*/%\[-])(?P<path>\b{_PATH}) ?= ?(?!=)")
+_IN_A_CALL = re.compile(r"\w\([^()]*\Z")
+_LATER = re.compile(r"\s+(?:at|in|after) step \(?(\d{1,7})\)?")
+_LINE = re.compile(
+    r"\b[Ll]ine (?P<line>\d{1,6}) "
+    r"(?:(?P<never>never (?:runs|executes|ran)|is (?:never|not) (?:run|reached|executed))\b|"
+    rf"(?:runs|ran|executes|is executed|is reached) {_TIMES})"
+)
+_LOOP = re.compile(
+    r"\b(?:[Tt]he )(?P<kind>for |while )?loop(?: body)? (?:(?P<never>never runs|never executes|is never entered)\b|"
+    rf"(?:runs|ran|iterates|executes|repeats|is executed) {_TIMES})"
+)
+_EDIT = re.compile(
+    r"In `([^`]*)` change `[^`]*` to `[^`]*`\.|Move `([^`]*)` (?:out of|into) the block\.|"
+    r"Add `[^`]*` after `([^`]*)`\.|Remove `([^`]*)`\.|Swap the branches of `([^`]*)`\."
+)
+_REPLACE = re.compile(r"\b(?:[Cc]hang|[Rr]eplac)(?:e|ing) `(?P<old>[^`\n]+)` (?:to|with|by) `(?P<new>[^`\n]+)`")
+
+
+def _edits(text, trace, fix):
+    for found in _EDIT.finditer(text.text):
+        named = next(filter(None, found.groups()), "").strip()
+        if fix is not None:
+            yield *found.span(), (agrees(trace.program, found.group(), fix) is True, None)
+        elif not found.group().startswith("Swap"):
+            known = named in map(str.strip, trace.program.splitlines())
+            yield *found.span(), ((None if known else False), None)
+    for found in _REPLACE.finditer(text.text):
+        yield *found.span(), (_replaced(found["old"], found["new"], trace.program, fix), None)
+
+
+def _replaced(old, new, program, fix):
+    """Whether the fix is the program with one `old` made `new`; a fix that does more is undecided."""
+    pieces = program.split(old)
+    if len(pieces) == 1:
+        return False
+    made = (old.join(pieces[:n]) + new + old.join(pieces[n:]) for n in range(1, min(len(pieces), 50)))
+    return True if fix is not None and any(same_program(program, fix) for program in made) else None
+
+
+def _results(text, trace, fix):
+    for found in _VERB.finditer(text.prose):
+        value = text.value(found.end())
+        if value and text.said(found.start()) and _is_the_test(text, found.start(), trace):
+            yield found.start(), value[1], evidence.result(value[0], trace)
+            yield from _rather(text, value[1], trace)
+    for found in _ASKED.finditer(text.prose):
+        value = text.value(found.end())
+        if value and text.said(found.start(), meant=False):
+            yield found.start(), value[1], evidence.expected(value[0], trace)
+    for found in _ENDLESS.finditer(text.prose):
+        if text.said(found.start()):
+            yield *found.span(), (trace.outcome == "timeout", None)
+
+
+def _rather(text, place, trace):
+    """What the result is said not to be is what was asked for."""
+    if (joint := _RATHER.match(text.text, place)) and (value := text.value(joint.end())):
+        start = joint.end() - len(joint.group().lstrip(", "))
+        yield start, value[1], evidence.expected(value[0], trace)
+
+
+def _is_the_test(text, place, trace):
+    """Whether the subject in front of a verb is the tested program, and not another call or thing."""
+    before = text.prose[:place]
+    if _SUBJECT.search(before):
+        return True
+    code = next((text.text[start:end] for start, end in text.spans if end == len(before.rstrip())), None)
+    code = code.strip("`") if code else before.split()[-1]
+    called = re.match(r"[\w.]+", code)
+    if code.endswith(")"):
+        return "".join(code.split()) in "".join(trace.test.split())
+    return bool(called) and called.group() == code and f"{code}(" in trace.test
+
+
+def _exceptions(text, trace, fix):
+    for pattern in (_RAISES, _IS_RAISED):
+        for found in pattern.finditer(text.text):
+            if text.said(found.start()):
+                yield *found.span(), evidence.raised(found["name"], trace)
+
+
+def _quotes(text, trace, fix):
+    for found in _QUOTE.finditer(text.text):
+        start, place = found.start(), found.end()
+        while (state := _STATE.match(text.text, place)) and (value := text.value(state.end())):
+            path = state["path"] or state["back"]
+            yield start, value[1], evidence.changed(int(found[1]), path, value[0], trace)
+            joint = re.compile(r"[,;] ").match(text.text, value[1])
+            start = place = joint.end() if joint else len(text.text)
+
+
+def _states(text, trace, fix):
+    names = {re.match(r"\w*", name).group() for step in trace.steps for name, _ in step.changes}
+    for found in (*_IS.finditer(text.text), *_EQUALS.finditer(text.text)):
+        value = text.value(found.end())
+        if value and re.match(r"\w*", found["path"]).group() in names and _is_a_state(text, found, value[1], trace):
+            later = _LATER.match(text.text, value[1])
+            index = found["step"] or (later and later[1])
+            end = later.end() if later else value[1]
+            yield found.start(), end, evidence.has_value(int(index) if index else None, found["path"], value[0], trace)
+
+
+def _is_a_state(text, found, end, trace):
+    """Whether such words speak of a variable in this run: not of a part of a larger expression, nor of code."""
+    start, span = found.start(), text.span(found.start("path"))
+    if not text.said(start) or _IN_A_CALL.search(text.text[:start]):
+        return False
+    if found.re is _EQUALS:
+        whole = span is None or (span[0] + 1 == found.start("path") and end == span[1] - 1)
+        return whole and text.text[found.start("path") : end] not in trace.program
+    before = text.prose[:start].rstrip()
+    if not found["step"] and re.search(r"(?:[-+*/%=<>(\[.]|(?<!value) of)\Z", before) and not before.endswith("."):
+        return False
+    return span is None or span == (found.start("mark"), found.end("path") + 1)
+
+
+def _lines(text, trace, fix):
+    for pattern in (_LINE, _LOOP):
+        for found in pattern.finditer(text.prose):
+            if text.said(found.start()):
+                times = 0 if found["never"] else _number(found["times"])
+                said = found.groupdict()
+                answer = (
+                    evidence.ran(int(said["line"]), times, trace)
+                    if pattern is _LINE
+                    else evidence.looped((said["kind"] or "").strip(), times, trace)
+                )
+                yield *found.span(), answer
+
+
+def _number(words):
+    word = words.split()[0].replace("two", "twice")
+    return int(word) if word.isdecimal() else _NUMBERS.index(word)
+
+
+RULES = (
+    ("edit", _edits),
+    ("value", _quotes),
+    ("result", _results),
+    ("exception", _exceptions),
+    ("value", _states),
+    ("line", _lines),
+)

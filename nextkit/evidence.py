@@ -1,0 +1,169 @@
+"""Evidence: a trace, asked one thing at a time.
+
+Each question is answered by (holds, step): whether it is so, None where the trace does not show it, and the index of
+the Step that bears it out or contradicts it, or None. Literals are compared as Python compares values.
+"""
+
+import ast
+import functools
+import warnings
+
+from nextkit.asserts import parse_test
+
+UNREADABLE = object()
+
+
+@functools.lru_cache(maxsize=10_000)
+def read(text):
+    """The value of a literal, not to be changed; UNREADABLE where the text is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in what somebody wrote
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return UNREADABLE
+
+
+def same(said, literal):
+    """Whether two literals mean the same; None where the trace shows a part of its value only."""
+    one, other = read(said), read(literal)
+    if UNREADABLE not in (one, other):
+        equal = one == other and isinstance(one, bool) == isinstance(other, bool)
+    else:
+        equal = "".join(said.split()) == "".join(literal.split())
+    if equal or "..." not in said + literal:
+        return equal
+    head, _, tail = said.partition("...")
+    if "..." in said and literal.startswith(head) and literal.endswith(tail):
+        return True
+    return None if "..." in literal else False
+
+
+def result(said, trace):
+    """Did the test see that value, or the tested function return it?"""
+    returned = [step for step in trace.steps if step.event == "return" and step.depth == 1]
+    last = (returned or trace.steps or [None])[-1]
+    for step in reversed(returned):
+        if same(said, step.value):
+            return True, step.index
+    holds = same(said, trace.got) if trace.outcome == "failed" else False
+    return holds, last.index if last else None
+
+
+def expected(said, trace):
+    """Does the test ask for that value?"""
+    if trace.outcome == "failed" and trace.expected:
+        return same(said, trace.expected), None
+    try:
+        parsed = parse_test(trace.test)
+    except ValueError:
+        return None, None
+    return (same(said, repr(parsed.expected)) if parsed.form == "call" else None), None
+
+
+def raised(name, trace):
+    """Was an exception of that type raised, caught or not?"""
+    steps = [step for step in trace.steps if step.event == "exception"]
+    for step in steps:
+        if _type_of(step.value) == name:
+            return True, step.index
+    if _type_of(trace.exception) == name:
+        return True, None
+    last = (steps or trace.steps or [None])[-1]
+    return (None if trace.truncated else False), last.index if last else None
+
+
+def _type_of(exception):
+    return exception.split(":")[0].split(".")[-1].strip()
+
+
+def changed(index, path, said, trace):
+    """A state quoted in the trace's own style: did this step change the variable to that?"""
+    step = next((step for step in trace.steps if step.index == index), None)
+    if step is None:
+        return (None if trace.truncated else False), None
+    if path == "return":
+        return (same(said, step.value) if step.event == "return" else False), index
+    return (same(said, dict(step.changes)[path]) if path in dict(step.changes) else False), index
+
+
+def has_value(index, path, said, trace):
+    """Has the variable that value, right after that step or (index None) ever?"""
+    values = list(history(trace, path, index))
+    if index is not None:
+        values = values[-1:]
+    answers = [(same(said, literal), step) for step, literal in values]
+    for holds, step in answers:
+        if holds:
+            return True, step if index is None else index
+    partly = any(name.startswith((path + "[", path + ".")) for step in trace.steps for name, _ in step.changes)
+    cut = trace.truncated and not (answers and answers[-1][1] == index)
+    unsure = not answers or partly or cut or any(holds is None for holds, _ in answers)
+    return (None, None) if unsure else (False, answers[-1][1] if index is None else index)
+
+
+def history(trace, path, until=None):
+    """(step index, literal) of each value that a path takes; with `until`, in that step's frame and up to it."""
+    steps = trace.steps if until is None else _frame(trace, until)
+    for step in steps:
+        for name, literal in step.changes:
+            if name == path:
+                yield step.index, literal
+            elif path.startswith(name + "[") and (inner := _element(literal, path[len(name) :])) is not None:
+                yield step.index, inner
+
+
+def _frame(trace, until):
+    """The steps of one call up to a step of it."""
+    before = [step for step in trace.steps if step.index <= until]
+    if not before or before[-1].index != until:
+        return []
+    frame = [step for step in before if (step.function, step.depth) == (before[-1].function, before[-1].depth)]
+    calls = [place for place, step in enumerate(frame) if step.event == "call"]
+    return frame[calls[-1] if calls else 0 :]
+
+
+def _element(literal, subscript):
+    value, key = read(literal), read(subscript)  # a subscript such as [3] reads as a list of its one key
+    try:
+        (key,) = key
+        return repr(value[key])
+    except (TypeError, ValueError, LookupError):
+        return None
+
+
+def ran(line, times, trace):
+    """Did a line run so many times? The head of a loop runs once more, when it finds that there is no more."""
+    line += len(trace.program) - len(trace.program.lstrip("\n"))  # the lines as they are shown
+    nodes = [node for node in _nodes(trace) if isinstance(node, ast.stmt) and node.lineno == line]
+    if not nodes or isinstance(nodes[0], ast.FunctionDef | ast.ClassDef):
+        return None, None
+    steps = [step.index for step in trace.steps if step.line == line and step.event != "call"]
+    spare = isinstance(nodes[0], ast.For | ast.While) and times > 0
+    return _counted(steps, times, spare, trace)
+
+
+def looped(kind, times, trace):
+    """Did the one loop that there is (of its kind) run so many times?"""
+    kinds = {"for": ast.For, "while": ast.While}.get(kind, ast.For | ast.While)
+    loops = [node for node in _nodes(trace) if isinstance(node, kinds)]
+    calls = [step.function for step in trace.steps if step.event == "call"]
+    if len(loops) != 1 or len(calls) != len(set(calls)):
+        return None, None
+    body = loops[0].body[0]
+    if body.lineno == loops[0].lineno or isinstance(body, ast.For | ast.While):
+        return None, None
+    return _counted([step.index for step in trace.steps if step.line == body.lineno], times, False, trace)
+
+
+def _counted(steps, times, spare, trace):
+    if trace.truncated and len(steps) <= times:
+        return None, None
+    return len(steps) - times in (0, int(spare)), steps[-1] if steps else None
+
+
+def _nodes(trace):
+    try:
+        return list(ast.walk(ast.parse(trace.program)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
