@@ -62,6 +62,14 @@ class Trace:
     executed: int = 0
     truncated: tuple[str, ...] = ()
 
+    def _repr_mimebundle_(self, **options):
+        """In a notebook, a trace shows itself as a TraceInspector."""
+        from nextkit.widgets import TraceInspector
+
+        if not self.steps:
+            return {"text/plain": repr(self)}
+        return TraceInspector(self)._repr_mimebundle_(**options)
+
 
 def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, keep=1000, timeout=2.0, sandbox=None):
     """The Trace of a task's buggy program (or of `program`) on its shown tests, run in the sandbox.

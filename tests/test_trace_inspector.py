@@ -27,6 +27,74 @@ def test_a_step_out_of_range_is_brought_into_it(inspector):
     assert inspector.step == 2
 
 
+RAISES = "def f(xs):\n    t = 0\n    for i in range(3):\n        t += xs[i]\n        print(t)\n    return t"
+CALLS = "def g(n):\n    if n == 0:\n        return 0\n    return g(n - 1) + n\ndef f(n):\n    return g(n)"
+
+
+def test_it_opens_where_the_run_failed():
+    found = TraceInspector(trace_in_process(RAISES, "assert f([1, 2]) == 3"))
+    assert found.trace.steps[found.step].event == "exception" and found.line == 4
+
+
+def test_a_line_and_a_visit_of_it_can_be_gone_to():
+    found = TraceInspector(trace_in_process(RAISES, "assert f([1, 2, 3]) == 0"))
+    found.step = 0
+    found.line = 5
+    assert (found.line, found.visit, found.visits) == (5, 1, 3)
+    found.visit = 3
+    assert found.variables["t"] == "6" and found.output == "1\n3\n6\n"
+
+
+def test_a_line_that_never_ran_is_refused():
+    found = TraceInspector(trace_in_process(RAISES, "assert f([]) == 0"))
+    with pytest.raises(ValueError, match="line 6 never ran"):
+        found.line = 6
+
+
+def test_the_open_calls_are_told_from_the_outermost_on():
+    found = TraceInspector(trace_in_process(CALLS, "assert f(2) == 0"))
+    found.step = next(at for at, step in enumerate(found.trace.steps) if step.depth == 4)
+    assert [name for name, _ in found.frames] == ["f", "g", "g", "g"]
+
+
+def test_two_runs_open_where_they_part_and_step_together():
+    one, other = (
+        trace_in_process(RAISES.replace("t = 0", f"t = {start}"), "assert f([1, 1, 1]) == 3") for start in (1, 0)
+    )
+    both = TraceInspector(one, other)
+    assert both.variables["t"] == "1" and both.step == both.step_fixed
+    both.step += 2
+    assert both.step_fixed == both.step
+
+
+def test_a_variable_that_never_holds_a_number_is_not_drawn(inspector):
+    inspector.watched = "a"
+    assert (inspector.watched, inspector.error) == ("a", "")
+    inspector.watched = "b"
+    assert inspector.watched == "" and "never holds a number" in inspector.error
+
+
+def test_a_trace_shows_itself_in_a_notebook():
+    bundle = trace_in_process(RAISES, "assert f([1, 2]) == 3")._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "application/vnd.jupyter.widget-view+json" in data and "IndexError" in data["text/plain"]
+
+
+def test_a_long_run_is_shown_within_its_cap(tmp_path):
+    program = "def f(n):\n    t = 0\n    for i in range(n):\n        t = (t * 31 + i) % 1009\n    return t"
+    found = trace_in_process(program, "assert f(50_000) == 1", max_steps=10**6, keep=100_000, timeout=60)
+    path = TraceInspector(found).to_html(tmp_path / "long.html")
+    assert len(found.steps) > 99_000 and path.stat().st_size < 3_000_000
+
+
+def test_a_program_cannot_end_the_script_of_its_page(tmp_path):
+    program = "def f():\n    return '</script><img src=x onerror=alert(1)>'"
+    text = TraceInspector(trace_in_process(program, "assert f() == 1")).to_html(tmp_path / "x.html").read_text()
+    assert (
+        text.count("</script>") == 2 and "<img" not in text and "http://" not in text.replace("http://www.w3.org", "")
+    )
+
+
 def test_a_trace_without_steps_is_refused():
     with pytest.raises(ValueError, match="no steps"):
         TraceInspector(trace_in_process("def f(): pass", "assert 1 == 2"))
