@@ -8,7 +8,6 @@ the tuned model is shown at test time. All are tuned alike, from the same base, 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference
 from nextkit.filtering import judge_all
@@ -58,9 +57,12 @@ def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampl
     unknown = set(names) - set(CONTROLS)
     if unknown:
         raise ValueError(f"no control {sorted(unknown)[0]!r}: choose from {', '.join(CONTROLS)}")
+    names = list(dict.fromkeys((BASE, NEXT, *names)))
     sampler = sampler or LocalSampler(settings.model)
-    measure = partial(_measure, settings, run, train, dev, held_out, sampler)
-    found = {name: measure(CONTROLS[name]) for name in dict.fromkeys((BASE, NEXT, *names))}
+    with run.working(controls=names):
+        found = {
+            name: _measure(settings, run.of(name), train, dev, held_out, sampler, CONTROLS[name]) for name in names
+        }
     others = dict(over_base=found[BASE][0].verdicts, over_next=found[NEXT][0].verdicts)
     tables = [_blind(settings, held_out, others)]
     for name, (evaluation, cost) in found.items():

@@ -6,13 +6,18 @@ a run that was killed goes on where it stopped, and a run with other parameters 
     run = Run("runs/mine")
     samples = run.records("samples", dict(round=1, n=16), lambda: sampler.sample(...), Sample)
     verdicts = run.parts("verdicts", dict(round=1), tasks, judge_some, Verdict, 250)
+
+What happens is told in events.jsonl as it happens, for `nextkit.monitoring` and whoever wants to know: that work began
+and how it ended, which stage was begun and with how many items, what was stored and how long it took.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
+import socket
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +25,35 @@ from nextkit.records import from_dict
 
 
 class Run:
-    """A run folder; made when it does not exist."""
+    """A run folder; made when it does not exist. control: what the events are about, where one run compares several."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, control=""):
+        self.folder, self.control, self._at_work = Path(folder), control, False
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def of(self, control):
+        """The same run, whose events name this control."""
+        run = Run(self.folder, control)
+        run._at_work = self._at_work
+        return run
+
+    @contextmanager
+    def working(self, **plan):
+        """Tell in the events that work begins, with its plan, and how it ends; work within work tells nothing."""
+        if self._at_work:
+            yield
+            return
+        self._at_work = True
+        self.log(work="begun", process=os.getpid(), host=socket.gethostname(), **plan)
+        try:
+            yield
+        except BaseException as error:
+            self.log(work="stopped", why=f"{type(error).__name__}: {error}".removesuffix(": "))
+            raise
+        else:
+            self.log(work="ended")
+        finally:
+            self._at_work = False
 
     def stage(self, name, parameters):
         """The folder of a stage, made on the way: `name-` and a hash of the parameters, which stand in parameters.json."""
@@ -37,20 +66,29 @@ class Run:
 
     def records(self, name, parameters, make, cls):
         """What make() returns, records of `cls` one list a task, stored; read back if this stage was done before."""
-        return self._stored(self.stage(name, parameters) / "records.jsonl", name, make, cls)
+        path = self.stage(name, parameters) / "records.jsonl"
+        if not path.exists():
+            self.begin(path.parent)
+        return self._stored(path, make, cls)
 
     def parts(self, name, parameters, items, make, cls, size):
         """make(items, number) for `size` items at a time, each part stored when it is done; all rows, in order.
 
         make: returns a list of records of `cls` for each item; number counts the parts from 0.
         """
-        folder, rows = self.stage(name, parameters | dict(part=size)), []
-        for number, start in enumerate(range(0, len(items), size)):
-            some = partial(make, items[start : start + size], number)
-            rows += self._stored(folder / f"part-{number:04}.jsonl", name, some, cls)
-        return rows
+        folder = self.stage(name, parameters | dict(part=size))
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        paths = [folder / f"part-{number:04}.jsonl" for number in range(len(parts))]
+        if not all(path.exists() for path in paths):
+            self.begin(folder, items=len(items))
+        made = enumerate(zip(paths, parts, strict=True))
+        return sum((self._stored(path, partial(make, part, number), cls) for number, (path, part) in made), [])
 
-    def _stored(self, path, name, make, cls):
+    def begin(self, folder, **about):
+        """Tell in the events that a stage is begun."""
+        self.log(stage=_name(folder), folder=folder.name, **about)
+
+    def _stored(self, path, make, cls):
         if not path.exists():
             started = time.monotonic()
             rows = make()
@@ -59,12 +97,17 @@ class Run:
                 for row in rows:
                     file.write(json.dumps([dataclasses.asdict(record) for record in row]) + "\n")
             os.replace(partial_file, path)
-            self.log(stage=name, file=path.name, seconds=round(time.monotonic() - started, 1), rows=len(rows))
+            self.stored(path, seconds=round(time.monotonic() - started, 1), rows=len(rows))
         lines = path.read_text(encoding="utf-8").splitlines()
         return [[from_dict(cls, fields) for fields in json.loads(line)] for line in lines]
 
+    def stored(self, path, *, seconds, **about):
+        """Tell in the events that a file of a stage is there."""
+        self.log(stage=_name(path.parent), folder=path.parent.name, file=path.name, seconds=seconds, **about)
+
     def log(self, **event):
         """Append an event, with the time, to events.jsonl."""
+        event |= dict(control=self.control) if self.control else {}
         with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(time=round(time.time(), 1)) | event) + "\n")
 
@@ -78,6 +121,11 @@ def digest(records):
     """A short hash of records, to stand for them among a stage's parameters."""
     text = json.dumps([dataclasses.asdict(record) for record in records], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _name(folder):
+    """The name of a stage, from its folder's, which ends in a hash."""
+    return folder.name.rpartition("-")[0]
 
 
 def _plain(value):

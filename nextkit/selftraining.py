@@ -81,17 +81,24 @@ def self_train(settings, run, train, dev, *, sampler=None, on_round=None):
     Raises ValueError for a task that needs no repair, or when no sample of a round passes.
     """
     on_round = on_round or (lambda result: None)
-    stages = Stages(settings, run, sampler or LocalSampler(settings.model))
     check_repairable([*train, *dev])
-    rounds = [Round(0, None, stages.evaluate(dev, None))]
-    on_round(_result(rounds))
-    hard, drawn = _hard(stages, train)
-    for number in range(1, settings.rounds + 1):
-        if number > 1:
-            drawn = stages.draw(hard, rounds[-1].adapter)
-        rounds.append(_round(stages, number, hard, drawn, dev))
-        on_round(_result(rounds))
+    stages, rounds = Stages(settings, run, sampler or LocalSampler(settings.model)), []
+    with run.working(rounds=settings.rounds):
+        for r in _rounds(stages, train, dev):
+            rounds.append(r)
+            on_round(_result(rounds))
     return _result(rounds)
+
+
+def _rounds(stages, train, dev):
+    """Each Round as it ends, the base first."""
+    yield Round(0, None, stages.evaluate(dev, None))
+    hard, drawn = _hard(stages, train)
+    for number in range(1, stages.settings.rounds + 1):
+        last = _round(stages, number, hard, drawn, dev)
+        yield last
+        if number < stages.settings.rounds:
+            drawn = stages.draw(hard, last.adapter)
 
 
 def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):

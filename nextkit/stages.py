@@ -103,8 +103,19 @@ class Stages:
         """The Evaluation of the base, or of the base with an adapter."""
         samples = self.sample(tasks, adapter, n=self.settings.eval_samples)
         verdicts = self.judge(tasks, samples, hidden=True)
+        self._tell(tasks, adapter, verdicts)
         shown = [[of_shown_tests(task, v) for v in row] for task, row in zip(tasks, verdicts, strict=True)]
         return Evaluation(tasks, samples, shown, verdicts, self.traces(tasks))
+
+    def _tell(self, tasks, adapter, verdicts):
+        """The rates of an evaluation among the events, once, for whoever watches the run."""
+        key = digest(sum(verdicts, []))
+        if any(event.get("evaluation") == key for event in self.run.events()):
+            return
+        table = evaluate(verdicts)
+        rates = table[["k", "pass_at_k", "low", "high"]].values.tolist()
+        counts = dict(tasks=len(tasks), samples=len(verdicts[0]))
+        self.run.log(evaluation=key, adapter=_name(adapter), of=digest(tasks), rates=rates, **counts)
 
     def examples(self, tasks, samples, verdicts):
         """What is learnt from these tasks, as the settings choose it; its prompts are those of a tuned model."""
@@ -127,9 +138,12 @@ class Stages:
         s = self.settings
         lora = replace(s.lora, seed=s.lora.seed + s.seed)
         keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora), chat=self.chat)
-        folder = self.run.stage(f"adapter-{number}", keyed)
-        adapter = finetune(s.model, examples, folder / "adapter", lora, chat=self.chat, apart=s.apart)
-        self.run.log(stage=f"round {number}", kept=len(examples), steps=adapter.steps, seconds=adapter.seconds)
+        out = self.run.stage(f"adapter-{number}", keyed) / "adapter"
+        if out.exists():
+            return finetune(s.model, examples, out)
+        self.run.begin(out.parent, examples=len(examples))
+        adapter = finetune(s.model, examples, out, lora, chat=self.chat, apart=s.apart)
+        self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)
         return adapter
 
 

@@ -30,21 +30,28 @@ function part(title, ...children) {
 }
 
 /** What is going on, in a few words. */
-function headline({ stages, now, quiet }) {
+function headline({ stages, now, work }) {
   if (!stages) return "Not read yet";
   if (!stages.length) return "Nothing here yet: the first stage appears when the run begins";
-  if (quiet) return now ? `Stopped? Unfinished: ${now.label}` : "Ended, or stopped: nothing is unfinished";
-  return now ? `Working on ${now.label}` : `Done last: ${stages.at(-1).label}`;
+  if (work.state === "ended") return "Ended";
+  if (work.state === "stopped") return `Stopped: ${work.why}`;
+  if (work.state === "died") return "Broken off: its process is gone";
+  const doubt = work.state === "silent" ? "Silent for long. Last seen on " : "Working on ";
+  return now ? doubt + now.label : `Done last: ${stages.at(-1).label}`;
 }
 
-/** When it began, when it changed last, how long it worked, and a guess of what is left. */
-function factsOf({ started, changed, worked, left }, read) {
+/** When it began, when it changed last, how long it worked, where in its plan it is, and a guess of what is left. */
+function factsOf({ started, changed, worked, left, work, tunings }, read) {
   if (!started) return [];
   const facts = [
     ["begun", `${spanOf(read - started)} ago`],
     ["last change", `${spanOf(read - changed)} ago`],
     ["stages took", spanOf(worked)],
   ];
+  const { control, controls, rounds } = work;
+  if (control) facts.push([`control ${controls.indexOf(control) + 1} of ${controls.length}`, control]);
+  const tuned = tunings.filter(({ state }) => state === "done").length;
+  if (rounds) facts.push(["rounds tuned", `${Math.min(tuned, rounds)} of ${rounds}`]);
   const until = left && (left.until > read ? `about ${spanOf(left.until - read)}` : "any moment");
   if (left) facts.push([`left of ${left.of}, a guess`, until]);
   return facts.map(([name, value]) => make("div", {}, make("span", {}, name), make("b", {}, value)));
@@ -52,11 +59,11 @@ function factsOf({ started, changed, worked, left }, read) {
 
 /** How far the stage that is worked on has come. */
 function progressOf({ now }) {
-  if (!now || now.round) return [];
-  const rows = now.expected === null ? `${now.rows} rows so far` : `${now.rows} of ${now.expected} rows`;
-  const parts = `${now.parts} ${now.parts === 1 ? "part" : "parts"} stored`;
+  if (!now) return [];
+  const unit = now.round ? "steps" : "rows";
+  const done = now.expected ? `${now.rows} of ${now.expected} ${unit}` : `${now.rows} ${unit} so far`;
   const bar = { "aria-label": now.label, max: now.expected || 1, value: now.rows };
-  const said = make("span", { class: "nk-faint" }, `${rows}, ${parts}`);
+  const said = make("span", { class: "nk-faint" }, done);
   return now.expected ? [make("progress", bar), said] : [said];
 }
 
@@ -84,11 +91,9 @@ function lossChart(points) {
   return drawn("svg", about, ...grid, line, end, ...words);
 }
 
-/** "base", an adapter from elsewhere by its name, or the round; with a piece of the adapter's name where several adapters are of that round. */
-function modelName(round, adapter, tunings) {
-  if (!round) return adapter || "base";
-  const several = tunings.filter((tuning) => tuning.round === round).length > 1;
-  return several ? `round ${round} · ${adapter.split("-").at(-1).slice(0, 4)}` : `round ${round}`;
+/** The model of a tuning or an evaluation: its control, and "base", an adapter from elsewhere by its name, or the round. */
+function modelName({ round, adapter, control }) {
+  return [control, round ? `round ${round}` : adapter || "base"].filter(Boolean).join(", ");
 }
 
 /** A share with its interval, drawn and in numbers. */
@@ -103,14 +108,11 @@ function rateCell(at) {
 }
 
 /** pass@k of each evaluation, a table for each set of tasks. */
-function ratesOf({ rates, tunings }, chosen) {
-  const sets = [...new Set(rates.map((rate) => rate.set))];
+function ratesOf({ rates }, chosen) {
+  const sets = [...new Set(rates.map((rate) => rate.of))];
   return sets.map((set) => {
-    const of = rates.filter((rate) => rate.set === set);
-    const again = (rate, place) => of.slice(0, place).some((other) => other.adapter === rate.adapter);
-    const name = (rate) => modelName(rate.round, rate.adapter, tunings);
-    const label = (rate, place) => (again(rate, place) ? `${name(rate)}, asked otherwise` : name(rate));
-    const rows = of.map((rate, place) => [label(rate, place), rateCell(rate.ks[0]), rateCell(rate.ks[1])]);
+    const of = rates.filter((rate) => rate.of === set);
+    const rows = of.map((rate) => [modelName(rate), rateCell(rate.ks[0]), rateCell(rate.ks[1])]);
     const mark = (place) => ({ "aria-current": chosen && of[place].adapter === chosen.folder ? "true" : null });
     const title = `Passed, % of ${of[0].tasks} tasks, ${of[0].samples} samples each, 95 % interval`;
     return part(title, tableOf([["model", "pass@1", "pass@8"], ...rows], mark));
@@ -123,26 +125,27 @@ function chosenTuning(model) {
   return tunings[model.get("shown")] || tunings.at(-1);
 }
 
-/** The finished tunings; a click shows another one's loss. */
+/** The tunings; a click shows another one's loss. */
 function tuningsOf(model) {
   const { tunings } = model.get("payload");
   const chosen = chosenTuning(model);
   if (!chosen) return [];
   const last = ({ points }) => (points.length ? points.at(-1)[1].toPrecision(3) : null);
-  const row = (t) => [modelName(t.round, t.folder, tunings), t.examples, t.steps, last(t), timeOf(t.seconds)];
+  const row = (t) => [modelName(t), t.examples, t.steps, last(t), timeOf(t.seconds)];
   const attributes = (place) => ({
     class: "rm-pick",
     "aria-current": tunings[place] === chosen ? "true" : null,
     onclick: () => put(model, "shown", place),
   });
   const table = tableOf([["tuning", "kept", "steps", "last loss", "time"], ...tunings.map(row)], attributes);
-  const chart = chosen.points.length ? lossChart(chosen.points) : "no loss was stored";
-  return [part("Tunings", table), part(`Loss, ${modelName(chosen.round, chosen.folder, tunings)}`, chart)];
+  const chart = chosen.points.length ? lossChart(chosen.points) : "no loss yet";
+  return [part("Tunings", table), part(`Loss, ${modelName(chosen)}`, chart)];
 }
 
 /** All stages, the newest first. */
 function stagesOf({ stages, earlier }) {
-  const rows = stages.map((s) => [s.label, s.state, s.round ? null : s.rows, timeOf(s.seconds)]);
+  const named = (s) => [s.control, s.label].filter(Boolean).join(": ");
+  const rows = stages.map((s) => [named(s), s.state, s.rows, timeOf(s.seconds)]);
   const more = earlier ? make("p", { class: "nk-faint" }, `${earlier} earlier stages are not listed`) : null;
   const table = tableOf([["stage", "", "rows", "time"], ...rows.reverse()]);
   return part(`Stages, ${stages.length + earlier}`, make("div", { class: "rm-stages", tabindex: 0 }, table, more));

@@ -10,11 +10,12 @@ from nextkit.widgets import RunMonitor
 
 
 def tune(folder, number, losses=(0.5, 0.25)):
-    stage = Run(folder).stage(f"adapter-{number}", dict(number=number))
-    (stage / "adapter").mkdir()
-    (stage / "adapter" / "adapter.json").write_text(
-        json.dumps(dict(examples=number, steps=len(losses), losses=losses, seconds=3.0))
-    )
+    run = Run(folder)
+    stage = run.stage(f"adapter-{number}", dict(number=number))
+    run.begin(stage, examples=number)
+    lines = [json.dumps(dict(step=n, steps=len(losses), loss=loss)) for n, loss in enumerate(losses, 1)]
+    (stage / "losses.jsonl").write_text("\n".join(lines))
+    run.stored(stage / "adapter", seconds=3.0, steps=len(losses))
 
 
 def draw(folder):
