@@ -5,16 +5,34 @@ language, held against the trace. For the offline models' language more can be s
 states is applied to the buggy program and compared with the fix, and the result that it quotes with the trace.
 """
 
+from dataclasses import asdict
+
 from nextkit.claims import Claim, check_claims
 from nextkit.offline.rationales import agrees, truthful
 
-__all__ = ["Claim", "agreement", "check_claims", "faithful", "grounded", "truth"]
+__all__ = ["Claim", "agreement", "check_claims", "claims_table", "faithful", "grounded", "truth"]
 
 
 def grounded(rationale, trace, fix=None):
     """(true, false, undecided): how many claims of the rationale are so; all that `check_claims` finds."""
     holds = [claim.holds for claim in check_claims(rationale, trace, fix)]
     return holds.count(True), holds.count(False), holds.count(None)
+
+
+def claims_table(tasks, samples, verdicts, traces, **labels):
+    """A DataFrame with a row for each claim: labels, task_id, sample (its number), passed, and the Claim's fields.
+
+    samples, verdicts: one list a task; traces: one a task.
+    """
+    import pandas as pd
+
+    rows = []
+    for task, drawn, judged, trace in zip(tasks, samples, verdicts, traces, strict=True):
+        for number, (sample, verdict) in enumerate(zip(drawn, judged, strict=True)):
+            about = dict(task_id=task.task_id, sample=number, passed=verdict.status == "passed")
+            found = check_claims(sample.rationale, trace, sample.fix)
+            rows += [labels | about | asdict(claim) for claim in found]
+    return pd.DataFrame(rows)
 
 
 def faithful(task, sample, trace):

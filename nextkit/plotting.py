@@ -68,6 +68,24 @@ def plot_verdicts(verdicts, *, most=9, ax=None):
     return plot_counts(counts, label="samples", title=f"{len(verdicts)} samples, judged", most=most, ax=ax)
 
 
+def plot_claims(table, *, ax=None):
+    """The share of claims that are true, undecided and false, a bar a model for passing and failing fixes apart.
+
+    table: of `grounding.claims_table`, with a column model.
+    """
+    groups = list(table.groupby(["model", ~table.passed], sort=False))[::-1]
+    ax = ax or _axes(7, 0.5 * len(groups) + 1)
+    names = [f"{model}, {'failed' if failed else 'passed'} (n={len(rows)})" for (model, failed), rows in groups]
+    start = [0.0] * len(groups)
+    for holds, said, color in ((True, "true", BLUE), (None, "undecided", "#dddddd"), (False, "false", ORANGE)):
+        shares = [100 * sum(value is holds for value in rows.holds) / len(rows) for _, rows in groups]
+        ax.barh(names, shares, left=start, color=color, label=said)
+        start = [one + other for one, other in zip(start, shares, strict=True)]
+    ax.set(xlim=(0, 100), xlabel="claims, %")
+    ax.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return ax
+
+
 def plot_counts(counts, *, label, title, most=30, ax=None):
     """A bar for each of the `most` commonest, longest first, "passed" in colour; counts: a Counter."""
     common = counts.most_common(most)
