@@ -149,8 +149,8 @@ class _Inline:
     """Writes the states behind the lines that caused them. last: index of the last step that has a state."""
 
     def __init__(self, trace):
-        self.trace, self.ambiguous = trace, _ambiguous(trace)
-        self.places = _commentable(trace.program)
+        self.trace, self.ambiguous = trace, ambiguous(trace)
+        self.places = commentable(trace.program)
         self.last = max((step.index for step in trace.steps if _has_state(step)), default=0)
 
     def __call__(self, shown):
@@ -251,7 +251,7 @@ def _thinned(states, first, last):
 def _test(trace, max_value):
     """The test with what came out behind the assertion that failed, else behind its end."""
     lines = trace.test.strip().split("\n")
-    place = _commentable(trace.test.strip()).get(trace.test_line, len(lines)) if trace.test_line else len(lines)
+    place = commentable(trace.test.strip()).get(trace.test_line, len(lines)) if trace.test_line else len(lines)
     lines[place - 1] = _with_comment(lines[place - 1], _outcome(trace, max_value))
     return "\n".join(lines)
 
@@ -277,7 +277,7 @@ def _leading_lines(program):
     return len(program) - len(program.lstrip("\n"))
 
 
-def _ambiguous(trace):
+def ambiguous(trace):
     """Indexes of exception steps that do not say which of several expressions of one kind on their line raised."""
     raised = [step for step in trace.steps if step.event == "exception" and step.where]
     raised = [step for step in raised if f"'{step.where}'" not in step.value]
@@ -300,7 +300,7 @@ def _several(step, statements, program):
     )
 
 
-def _commentable(program):
+def commentable(program):
     """line -> the line where its comment goes: the end of the logical line that it belongs to."""
     ends, start = {}, None
     for token in _tokens(program):

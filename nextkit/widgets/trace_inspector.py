@@ -8,36 +8,20 @@ axes lead through it: the steps of the run, and the visits of the line where it 
     inspector.variables, inspector.frames, inspector.output
     TraceInspector(found, repaired)     # two runs of one test, side by side where they part
 
-What is shown has caps, MAX_STEPS, MAX_VALUE and MAX_BYTES; the widget says what they cut. Python's own answers
+What is shown has caps (see `trace_view`); the widget says what they cut. Python's own answers
 (`variables`, ...) hold the values uncut.
 """
 
-import ast
-import itertools
 import re
-from dataclasses import replace
 
 import traitlets
 
-from nextkit.naturalize import _ambiguous, _commentable, naturalize, shorten
-from nextkit.widgets.base import Widget, as_script
+from nextkit.inspection import divergence, failure, frames_at, variables_at
+from nextkit.naturalize import naturalize
+from nextkit.widgets.base import Widget
+from nextkit.widgets.trace_view import MAX_BYTES, fitted
 
-MAX_STEPS = 120_000  # of a run; the middle of a longer one is left out
-MAX_VALUE = 400  # characters a value
-MAX_BYTES = 2_600_000  # of all that is shown; where it is more, values and then steps are cut further
-COMMENT_VALUE = 32  # characters a value in a comment: naturalize's default
 NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
-LETTERS = dict(call="c", line="l", exception="x", **{"return": "r", "yield": "y"})
-CUTS = dict(
-    steps="stopped at the cap of {executed} steps",
-    seconds="stopped at the time limit",
-    middle="{kept} of {executed} steps were kept: the first ones, the last of each line, and the end",
-    values="too big values were not written",
-    bytes="values were shortened",
-    depth="steps after the stack was used up are incomplete",
-    memory="ran out of memory",
-    killed="its process ended: what came before is all there is",
-)
 
 
 class TraceInspector(Widget):
@@ -65,7 +49,7 @@ class TraceInspector(Widget):
                 raise ValueError(
                     f"the trace of task {each.task_id!r} has no steps to show: its outcome is {each.outcome!r}"
                 )
-        shown, runs = zip(*(_fitted(each, MAX_BYTES // len(traces)) for each in traces), strict=True)
+        shown, runs = zip(*(fitted(each, MAX_BYTES // len(traces)) for each in traces), strict=True)
         self.trace, self.fixed = shown if fixed is not None else (*shown, None)
         parting = divergence(*shown) if fixed is not None else None
         opened = parting or tuple(failure(each) for each in shown)
@@ -154,194 +138,6 @@ class TraceInspector(Widget):
         """The program with its comments, and the current step with its variables; of both runs, where there are two."""
         runs = [(self.trace, self.step)] + ([(self.fixed, self.step_fixed)] if self.fixed else [])
         return "\n\n".join(_as_text(trace, position) for trace, position in runs)
-
-
-def variables_at(trace, position):
-    """name -> literal of the variables of one step's frame, as told up to that step.
-
-    A value that is told anew makes what was told before of its parts old.
-    """
-    current, told, clock = trace.steps[position], {}, itertools.count()
-    for step in trace.steps[: position + 1]:
-        if (step.function, step.depth) == (current.function, current.depth):
-            told = {} if step.event == "call" else told
-            told |= {path: (next(clock), value) for path, value in step.changes}
-    never = (-1, "")
-    return {
-        path: value
-        for path, (when, value) in told.items()
-        if all(told.get(whole, never)[0] < when for whole in _wholes(path))
-    }
-
-
-def frames_at(trace, position):
-    """The step that each open call is at, outermost first; the last is the step itself."""
-    found = [trace.steps[position]]
-    for step in reversed(trace.steps[:position]):
-        if step.depth < found[-1].depth:
-            found.append(step)
-    return found[::-1]
-
-
-def failure(trace):
-    """Position of the step that raised what ended the run, else of the last step."""
-    last = len(trace.steps) - 1
-    raised = (p for p in range(last, -1, -1) if trace.steps[p].event == "exception")
-    return next(raised, last) if trace.outcome == "error" else last
-
-
-def divergence(trace, other):
-    """Positions of the first two steps that tell different values, in each trace; None where all are the same."""
-    ends = len(trace.steps) - 1, len(other.steps) - 1
-    for one, two in itertools.zip_longest(_telling(trace), _telling(other)):
-        if one is None or two is None or one[1:] != two[1:]:
-            return one[0] if one else ends[0], two[0] if two else ends[1]
-    return None
-
-
-def never_ran(trace):
-    """Lines inside functions that hold a statement and that no step is at."""
-    ran, silent = {step.line for step in trace.steps}, {}
-    for function in ast.walk(ast.parse(trace.program)):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for node in ast.walk(function):  # outer statements before inner ones, which know better
-                if isinstance(node, ast.stmt) and not _is_no_step(node):
-                    span = range(node.lineno, node.end_lineno + 1)
-                    silent |= dict.fromkeys(span, ran.isdisjoint(span))
-    return sorted(line for line, is_silent in silent.items() if is_silent)
-
-
-def columns(trace, max_value=MAX_VALUE):
-    """A trace as the view reads it: columns over the steps, and each text once; plain data."""
-    texts, steps = _Texts(), trace.steps
-    changes = [(p, path, shorten(value, max_value)) for p, s in enumerate(steps) for path, value in s.changes]
-    ends = [(p, s) for p, s in enumerate(steps) if s.event in ("return", "yield", "exception")]
-    printed = [(p, s.output) for p, s in enumerate(steps) if s.output]
-    calls = list(dict.fromkeys((s.function, s.depth) for s in steps))
-    return dict(
-        **_surroundings(trace),
-        lines=[s.line for s in steps],
-        events="".join(LETTERS[s.event] for s in steps),
-        calls=calls,
-        call=_lengths(_numbers(steps, calls)),
-        index=_jumps([s.index for s in steps]),
-        changed=_distances([p for p, _, _ in changes]),
-        paths=[texts.number(path) for _, path, _ in changes],
-        values=[texts.number(value) for _, _, value in changes],
-        ends=[[p, texts.number(shorten(s.value, max_value)), texts.number(s.where)] for p, s in ends],
-        ambiguous=_doubtful(trace),
-        printed=[[p, *map(texts.number, (shorten(out, max_value), _as_printed(out)))] for p, out in printed],
-        texts=list(texts),
-    )
-
-
-class _Texts(dict):
-    """Texts in the order in which they were first met; number() tells their place."""
-
-    def number(self, text):
-        return self.setdefault(text, len(self))
-
-
-def _surroundings(trace):
-    """What does not depend on the steps' number: program, test with its outcome, and what there is to say about it."""
-    test = trace.test.strip().split("\n")
-    noted = naturalize(replace(trace, steps=()), style="outcome").split("\n")[-len(test) :]
-    places = {line: place for line, place in _commentable(trace.program).items() if line != place}
-    kept = dict(executed=f"{trace.executed:,}", kept=f"{len(trace.steps):,}")
-    return dict(
-        task=trace.task_id,
-        outcome=trace.outcome,
-        program=trace.program,
-        test=[[line, comment[len(line) :].removeprefix("  # ")] for line, comment in zip(test, noted, strict=True)],
-        places=places,
-        never=never_ran(trace),
-        notes=[CUTS.get(cut, cut).format(**kept) for cut in trace.truncated],
-    )
-
-
-def _fitted(trace, room):
-    """(the trace as it can be shown, its columns): values, then the middle of the steps, are cut until all fits."""
-    for count, max_value in _ever_less(len(trace.steps)):
-        shown = trace if count == len(trace.steps) else _without_middle(trace, count)
-        run = columns(shown, max_value)
-        run["notes"] += _own_cuts(trace, shown, max_value)
-        if len(as_script(run).encode()) <= room or count <= 2:
-            return shown, run
-
-
-def _ever_less(count):
-    count = min(count, MAX_STEPS)
-    yield from ((count, max_value) for max_value in (MAX_VALUE, 100, COMMENT_VALUE))
-    while count > 2:
-        count //= 2
-        yield count, COMMENT_VALUE
-
-
-def _without_middle(trace, count):
-    steps = trace.steps
-    return replace(trace, steps=steps[: count - count // 2] + steps[len(steps) - count // 2 :])
-
-
-def _own_cuts(trace, shown, max_value):
-    notes = []
-    if shown is not trace:
-        notes.append(f"shown are the first and the last of its steps, {len(shown.steps):,} of {len(trace.steps):,}")
-    if any(len(value) > max_value for step in shown.steps for _, value in step.changes):
-        notes.append(f"values are shown with {max_value} characters at most")
-    return notes
-
-
-def _doubtful(trace):
-    """Positions of exceptions whose expression a comment must name; asked once for all that are alike."""
-    alike = {}
-    for position, step in enumerate(trace.steps):
-        if step.event == "exception":
-            alike.setdefault((step.line, step.where, step.value), []).append(position)
-    named = _ambiguous(replace(trace, steps=tuple(trace.steps[group[0]] for group in alike.values())))
-    return sorted(p for group in alike.values() if trace.steps[group[0]].index in named for p in group)
-
-
-def _as_printed(output):
-    return shorten(repr(output.removesuffix("\n")), COMMENT_VALUE)
-
-
-def _numbers(steps, calls):
-    number = {call: n for n, call in enumerate(calls)}
-    return [number[step.function, step.depth] for step in steps]
-
-
-def _lengths(column):
-    """[value, how often in a row, value, ...]"""
-    return [part for value, group in itertools.groupby(column) for part in (value, len(list(group)))]
-
-
-def _jumps(column):
-    """[position, value, ...] where a column does not go on counting."""
-    counts = ((p, value) for p, value in enumerate(column) if p == 0 or value != column[p - 1] + 1)
-    return [part for pair in counts for part in pair]
-
-
-def _distances(column):
-    return [value - before for before, value in itertools.pairwise([0, *column])]
-
-
-def _telling(trace):
-    """(position, changes, value) of the steps that tell a value."""
-    return ((p, dict(s.changes), s.value) for p, s in enumerate(trace.steps) if s.changes or s.value)
-
-
-def _is_no_step(statement):
-    """Whether a statement runs without a step: a docstring, or a declaration."""
-    if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant)
-    return isinstance(statement, ast.Global | ast.Nonlocal) or (
-        isinstance(statement, ast.AnnAssign) and statement.value is None
-    )
-
-
-def _wholes(path):
-    """What a path is a part of: `a[1].b` of `a[1]` and `a`."""
-    return [path[:end] for end, sign in enumerate(path) if end and sign in "[."]
 
 
 def _is_ever_number(trace, name, function):
