@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nextkit.filtering import Verdict
 from nextkit.runs import Run
 from nextkit.sampling import Sample
+from nextkit.sandbox import Verdict
 from nextkit.tasks import RepairTask
 from nextkit.tracing import trace_in_process
 from nextkit.widgets import RationaleRater, RationaleReviewer, RunMonitor, TraceInspector
