@@ -182,6 +182,12 @@ def test_a_hidden_test_that_decided_is_named_as_one(task, sample):
     assert (verdict["test"], verdict["hidden"]) == ("assert f(7) == 8", True)
 
 
+def test_each_test_has_a_sign_up_to_the_one_that_decided(task, sample):
+    shown = replace(task, tests=("assert f(0)",) * 3, hidden_tests=("assert f(1)",) * 40)
+    marks = lambda place: sample_view(shown, sample("x"), Verdict("t", "failed", place))["verdict"]["marks"]  # noqa: E731
+    assert marks(1) == "✓ ✗ ·" and marks(3) == "✓✓✓ ✗ 39 ·"
+
+
 def test_a_text_beyond_the_cap_is_cut_and_says_so(task, sample):
     long = replace(sample("x"), text="a" * (MAX_TEXT + 7), rationale="", fix="")
     assert sample_view(task, long, judged("failed")[0])["wrote"][0][1].endswith("[cut here: 7 more characters]")

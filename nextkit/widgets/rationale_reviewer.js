@@ -175,8 +175,10 @@ function overview(model, actions) {
   return make("div", { class: "rv-overview" }, asked, task.rates.map(row));
 }
 
+const MARKS = "the tests in their order: passed, the one that decided, not looked at";
+
 /** Which test said what. */
-function verdictLine({ status, sign, number, test, hidden, got, expected, message, how }) {
+function verdictLine({ status, sign, number, test, marks, hidden, got, expected, message, how }) {
   const passed = status === "passed";
   const code = (text) => make("code", {}, text);
   const words = passed ? "every test" : message;
@@ -185,6 +187,7 @@ function verdictLine({ status, sign, number, test, hidden, got, expected, messag
     "div",
     { class: `rv-verdict rv-${passed ? "good" : "bad"}` },
     make("strong", {}, `${sign} ${status}`),
+    marks ? make("span", { class: "rv-marks", title: MARKS }, marks) : null,
     test ? make("span", {}, hidden ? "hidden test " : "test ", `${number} `, code(test)) : null,
     make("span", {}, values),
     how ? make("span", { class: "nk-faint" }, how) : null,

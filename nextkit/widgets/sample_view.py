@@ -13,6 +13,7 @@ from nextkit.evidence import history
 
 MAX_TEXT, MAX_LINES = 20_000, 600
 CUT = "\n[cut here: {left:,} more characters]"
+MOST_MARKS = 12  # signs in a row; more are counted
 KS = (1, 8)
 SIGNS = dict(passed="✓", failed="✗", error="!", timeout="∞", killed="†", unparseable="?")
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
@@ -87,12 +88,21 @@ def _verdict(task, verdict):
         sign=SIGNS.get(verdict.status, "·"),
         number=verdict.test if known else None,
         test=_cut(tests[verdict.test]) if known else "",
+        marks=_marks(task, verdict) if known else "",
         hidden=known and verdict.test >= len(task.tests),
         got=_cut(verdict.got),
         expected=_cut(verdict.expected),
         message=_cut(verdict.message),
         how=verdict.how,
     )
+
+
+def _marks(task, verdict):
+    """A sign for each test: those before the one that decided passed, those after it were not looked at."""
+    hidden = verdict.test >= len(task.tests)
+    after = len(task.tests) + hidden * len(task.hidden_tests) - verdict.test - 1
+    parts = ("✓", verdict.test), (SIGNS.get(verdict.status, "·"), 1), ("·", after)
+    return " ".join(sign * count if count <= MOST_MARKS else f"{count} {sign}" for sign, count in parts if count)
 
 
 def _marked(text, claims):
