@@ -6,13 +6,25 @@
 The server does the work; here is patience: requests run side by side, what fails for a reason that passes is asked
 again, later each time, servers that return fewer answers than were asked for are asked for the rest, and answers that
 came are kept, in memory and in `store`, when others do not come.
+
+A server fills in what a request does not say from the model's generation_config.json, and so may draw otherwise than
+LocalSampler does. What is said is temperature, top_p=1, max_tokens, seed; for the rest:
+
+    vllm serve MODEL --generation-config vllm          # no top_k or repetition_penalty of the model's own
+    transformers serve; EndpointSampler(..., extra=TRANSFORMERS_SERVE, concurrency=1)
+
+`transformers serve` (5.24) draws nothing at random, whatever the temperature, where the model's file does not say
+do_sample; it gives one answer a request, one after the other, and has one random state for all, so that a seed holds
+only for requests made one at a time. Start it without --continuous-batching, which keeps the first request's settings.
 """
 
 import json
+import math
 import os
 import random
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +35,12 @@ from nextkit.sampling import Sample
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that may be others the next time
 LONGEST_WAIT = 60.0  # seconds between two tries
+CONNECT = 5.0  # seconds until a server that does not take the connection counts as not there
+# A real tokenizer may cut a text into more tokens than are counted here: on the shipped tasks, with their traces, one
+# of 131 000 tokens (Mistral's tekken) made at most 1.18 times as many, 0.98 on average.
+SAFETY = 1.25
+# What `transformers serve` must be told so that the temperature counts, and nothing else.
+TRANSFORMERS_SERVE = dict(generation_config=json.dumps(dict(do_sample=True, top_k=0, repetition_penalty=1.0)))
 
 
 class EndpointError(RuntimeError):
@@ -33,44 +51,77 @@ class EndpointSampler:
     """A Sampler of an OpenAI-compatible server.
 
     url: its base, ending in /v1. model: the name that it serves. chat: whether prompts go to /chat/completions, where
-    the server applies its chat template, or as plain text to /completions. key: name of the environment variable that
-    holds the API key. concurrency: requests at once. tries: of a request. timeout: seconds. store: a JSON Lines file
-    for answers, read back when it is there. wait: seconds before the second try, doubled each time.
+    the server applies its chat template, or as plain text to /completions. stop: texts that end an answer. context:
+    tokens that prompt and answer may have together; where it is given, prompts are shrunk to it. extra: further fields
+    of each request. key: name of the environment variable that holds the API key. concurrency: requests at once. tries:
+    of a request. timeout: seconds. store: a JSON Lines file for answers, read back when it is there. wait: seconds
+    before the second try, doubled each time.
 
     An adapter is named by its folder: the server is asked once to load it under that name (vLLM, started with
-    VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round.
+    --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round. adapters: {folder: name} for those
+    that the server knows already, such as a folder with the adapter merged in that `transformers serve` loads by name.
     """
 
     def __init__(
-        self, url, model, *, chat=False, key="OPENAI_API_KEY", concurrency=16, tries=6, timeout=300.0, store=None,
-        wait=1.0, progress=True,
+        self, url, model, *, chat=False, stop=(), context=None, extra=None, adapters=None, key="OPENAI_API_KEY",
+        concurrency=16, tries=6, timeout=300.0, store=None, wait=1.0, progress=True,
     ):  # fmt: skip
+        import httpx
+
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"the url {url!r} of a server begins with http:// or https://")
         self.url, self.model, self.chat, self.key = url.rstrip("/"), model, chat, key
-        self.concurrency, self.tries, self.timeout, self.wait, self.progress = (
-            concurrency,
-            tries,
-            timeout,
-            wait,
-            progress,
-        )
-        self._answers, self._adapters, self._lock = _Answers(store), {None: model}, threading.Lock()
+        self.stop, self.context, self.extra = tuple(stop), context, dict(extra or {})
+        self.concurrency, self.tries, self.wait, self.progress = concurrency, tries, wait, progress
+        limits = httpx.Limits(max_connections=concurrency)
+        self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=CONNECT), limits=limits)
+        self._reached = False  # whether the server has ever said anything
+        self._adapters = {None: model, **{str(folder): name for folder, name in (adapters or {}).items()}}
+        self._answers, self._lock = _Answers(store), threading.Lock()
 
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
-        """n Samples for each Prompt, in order. Raises EndpointError where a prompt has no answer after all tries; those
-        that came are kept, and the same call asks only for the others."""
+        """n Samples for each Prompt, in order; temperature: 0 means greedy, and one answer is asked for and repeated.
+
+        Raises EndpointError at once where no server answers, or it refuses, and where a prompt has no answer after all
+        tries; answers that came are kept, and the same call asks only for the others.
+        """
         from tqdm.auto import tqdm
 
-        how = dict(model=self._name(adapter), temperature=temperature, max_tokens=max_tokens)
-        jobs = [(prompt, n, how | dict(seed=seed + 1009 * number)) for number, prompt in enumerate(prompts)]
+        how = dict(model=self._name(adapter), temperature=temperature, top_p=1.0, max_tokens=max_tokens, **self.extra)
+        how |= dict(stop=list(self.stop)) if self.stop else {}
+        drawn = n if temperature else 1
+        jobs = [(prompt, drawn, how | dict(seed=seed + 1009 * number)) for number, prompt in enumerate(prompts)]
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(self._ask, *job) for job in jobs]
             try:
                 bar = tqdm(futures, desc="sampling", unit="prompt", disable=not self.progress)
-                return [[_sample(prompt, one) for one in f.result()] for prompt, f in zip(prompts, bar, strict=True)]
+                answers = [future.result() * (n // drawn) for future in bar]
             except BaseException:
                 for future in futures:
                     future.cancel()
                 raise
+        if temperature:
+            self._check_chance(answers)
+        return [[_sample(prompt, one) for one in row] for prompt, row in zip(prompts, answers, strict=True)]
+
+    def room(self, max_tokens):
+        """How long a prompt may be, as `length` counts, that is answered by so many tokens; None where not known."""
+        return self.context and self.context - max_tokens - (64 if self.chat else 8)
+
+    def length(self, text):
+        """How many tokens a text has at most, estimated without the server's tokenizer: see SAFETY."""
+        return math.ceil(SAFETY * count_tokens(text))
+
+    def _check_chance(self, answers):
+        """Warns where the answers to each prompt are the same ones though they were to be drawn."""
+        alike = all(len({one["text"] for one in row}) == 1 for row in answers)
+        if alike and sum(map(len, answers)) - len(answers) >= 7:  # fewer may be equal by chance
+            warnings.warn(
+                f"{self.url} gave the same answer each time: it seems to ignore the temperature, as `transformers serve` "
+                "does for models whose generation_config.json does not say do_sample: give extra=TRANSFORMERS_SERVE, of "
+                "nextkit.endpoint",
+                stacklevel=3,
+            )
 
     def _ask(self, prompt, n, how):
         """n answers to one prompt, asking again for those that a server did not give."""
@@ -91,7 +142,7 @@ class EndpointSampler:
             reply = self._post("/completions", asked | dict(prompt=prompt.text))
         choices = reply["choices"]
         tokens = (reply.get("usage") or {}).get("completion_tokens")
-        return [_answer(choice, tokens and tokens // len(choices)) for choice in choices]
+        return [_answer(choice, tokens and tokens // len(choices), self.stop) for choice in choices]
 
     def _post(self, path, body):
         """The reply to one request that has choices; asked again where the failure may pass."""
@@ -102,14 +153,15 @@ class EndpointSampler:
             said, reply = self._try(path, body)
             if reply is not None:
                 return reply
-        raise EndpointError(f"{self.url}{path} gave no answer in {self.tries} tries; the last: {said}")
+        hint = ". With chat=True the model needs a chat template" if self.chat and "status 500" in said else ""
+        raise EndpointError(f"{self.url}{path} gave no answer in {self.tries} tries; the last: {said}{hint}")
 
     def _try(self, path, body):
         """("", reply), or (what went wrong, None). Raises EndpointError where it would go wrong again."""
         import httpx
 
         try:
-            response = httpx.post(self.url + path, json=body, headers=self._headers(), timeout=self.timeout)
+            response = self._send(path, body)
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}", None
         if response.status_code in PASSING:
@@ -124,12 +176,39 @@ class EndpointSampler:
         except (ValueError, KeyError, TypeError):
             return f"not the reply of an OpenAI-compatible server: {response.text[:200]}", None
 
+    def _send(self, path, body):
+        """The response to one request. Raises EndpointError where there has never been a server to answer."""
+        import httpx
+
+        try:
+            response = self._client.post(self.url + path, json=body, headers=self._headers())
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if self._reached:  # it is being started again, perhaps
+                raise
+            port = httpx.URL(self.url).port or 80
+            raise EndpointError(
+                f"no server answers at {self.url} ({type(error).__name__} for POST {path}: {error}): check the url, or "
+                f"start one, such as `vllm serve {self.model} --port {port}` or `transformers serve --port {port}`"
+            ) from error
+        self._reached = True
+        return response
+
     def _mend(self, response):
         if response.status_code in (401, 403):
             return f"Set the environment variable {self.key} to a key that this server knows."
         if response.status_code == 404:
-            return f"Check the url, which ends in /v1, and the model's name: {self.model!r}."
-        return "Check what was asked for: model, max_tokens, n."
+            return f"Check the url, which ends in /v1, and the model's name: {self.model!r}{self._served()}."
+        return "Check what was asked for: model, max_tokens, n, extra; the prompt may be too long: see context."
+
+    def _served(self):
+        """The names that the server does know, where it tells them."""
+        import httpx
+
+        try:
+            listed = self._client.get(f"{self.url}/models", headers=self._headers()).json()["data"]
+            return f"; it serves {', '.join(repr(model['id']) for model in listed[:9])}" if listed else ""
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return ""
 
     def _headers(self):
         key = os.environ.get(self.key)
@@ -137,6 +216,7 @@ class EndpointSampler:
 
     def _name(self, adapter):
         """The name under which the server knows an adapter's folder; it is loaded when it is first named."""
+        adapter = adapter and str(adapter)
         with self._lock:
             if adapter not in self._adapters:
                 name = f"{Path(adapter).parent.name}-{Path(adapter).name}"
@@ -145,14 +225,12 @@ class EndpointSampler:
             return self._adapters[adapter]
 
     def _load(self, name, path):
-        import httpx
-
-        body = dict(lora_name=name, lora_path=path)
-        response = httpx.post(f"{self.url}/load_lora_adapter", json=body, headers=self._headers(), timeout=self.timeout)
+        response = self._send("/load_lora_adapter", dict(lora_name=name, lora_path=path))
         if response.status_code != 200 and "already" not in response.text:
             raise EndpointError(
                 f"{self.url} does not load the adapter {name!r}: status {response.status_code}: {response.text[:200]}. "
-                "vLLM does, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; with another server, merge it"
+                "vLLM does, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; with another server, merge "
+                "it into the weights, serve those, and name them in adapters={folder: name}"
             )
 
 
@@ -181,9 +259,13 @@ class _Answers:
                     file.write(json.dumps([key, answers]) + "\n")
 
 
-def _answer(choice, tokens):
+def _answer(choice, tokens, stop):
+    """text, tokens and finish of a choice. Its text ends before the first text of stop: some servers keep that."""
     text = choice["message"].get("content") or "" if "message" in choice else choice.get("text") or ""
     finish = "length" if choice.get("finish_reason") == "length" else "stop"
+    for mark in stop:
+        text, found, _ = text.partition(mark)
+        finish = "stop" if found else finish
     return dict(text=text, tokens=tokens or count_tokens(text), finish=finish)
 
 

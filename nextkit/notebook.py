@@ -1,17 +1,23 @@
 """What the notebooks share: which model they use, and how much work they do.
 
-NEXTKIT_MODEL names another model for the whole series; NEXTKIT_FAST=1 shrinks the work for continuous integration;
-NEXTKIT_DATA names a folder with public data sets, such as mbpp.jsonl.
+NEXTKIT_MODEL names another model for the whole series: a folder, a name on the Hugging Face hub, or a server and the
+name that it serves (http://localhost:8000/v1#Qwen/Qwen2.5-Coder-7B-Instruct). NEXTKIT_CHAT=0 sends it prompts as plain
+text, not as the turns of a chat. NEXTKIT_FAST=1 shrinks the work for continuous integration; NEXTKIT_DATA names a folder
+with public data sets, such as mbpp.jsonl.
 """
 
 import os
 import warnings
 from pathlib import Path
 
+from nextkit.endpoint import EndpointSampler
+from nextkit.loading import is_url
+from nextkit.sampling import LocalSampler
 from nextkit.tasks import RepairTask
 
 FAST = bool(os.environ.get("NEXTKIT_FAST"))
 MODEL = os.environ.get("NEXTKIT_MODEL", "offline-base")
+CHAT = os.environ.get("NEXTKIT_CHAT") != "0"
 DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
 
@@ -28,3 +34,16 @@ SEPARATE = RepairTask(
 def size(normal, fast):
     """`normal`, or `fast` where NEXTKIT_FAST asks for little work."""
     return fast if FAST else normal
+
+
+def sampler(**options):
+    """The Sampler of MODEL: an EndpointSampler where that names a server, else a LocalSampler; options are its own.
+
+    Raises ValueError where a server is named without a model.
+    """
+    if not is_url(MODEL):
+        return LocalSampler(MODEL, **(dict(chat=None if CHAT else False) | options))
+    url, _, name = MODEL.partition("#")
+    if not name:
+        raise ValueError(f"NEXTKIT_MODEL={MODEL!r} names no model of the server: write {url}#name")
+    return EndpointSampler(url, name, **(dict(chat=CHAT) | options))

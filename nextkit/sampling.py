@@ -8,14 +8,15 @@ together, each row dropped when it has ended.
     samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
 """
 
-import hashlib
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
+from nextkit.loading import best_dtype, fingerprint, load_config, load_model, load_tokenizer, pick_device, resolve_model
 from nextkit.prompting import messages, parse_completion
-from nextkit.tasks import DATA
+
+__all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "decode", "encode_prompt", "has_chat_template"]
+__all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model"]  # of nextkit.loading, taken from here too
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75
@@ -54,13 +55,16 @@ class LocalSampler:
     chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
     them. chat: whether prompts go through the model's chat template; None for if it has one (base models often have one
     that they were never trained on: say False there). stop: texts that end an answer. After sample(), `speed` holds
-    its generated tokens a second. Raises ValueError for a model that cannot be found, naming it and the mend.
+    its generated tokens a second. Raises ValueError for a model that cannot be loaded or a device that is not there, and
+    at the first sample() RuntimeError for weights that do not fit; each names the mend.
     """
 
     def __init__(self, model, *, device=None, dtype=None, rows=384, chat=None, stop=(), progress=True):
         self.path = resolve_model(model)
-        self.device = device or _best_device()
-        self.dtype = dtype or _best_dtype(self.device)
+        self.device = pick_device(device)
+        self.dtype = dtype or best_dtype(self.device)
+        config = load_config(self.path).get_text_config()
+        self.positions = getattr(config, "max_position_embeddings", 10**9)
         self.rows, self.stop, self.progress, self.speed = rows, tuple(stop), progress, 0.0
         self.tokenizer = load_tokenizer(self.path)
         self.chat = has_chat_template(self.tokenizer) if chat is None else chat
@@ -76,7 +80,7 @@ class LocalSampler:
 
         model = self.model(adapter)
         encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
-        self._check_lengths(prompts, encoded, model, max_tokens)
+        self._check_lengths(prompts, encoded, max_tokens)
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
         with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
             for number, group in enumerate(_groups(encoded, max(1, self.rows // n))):
@@ -119,7 +123,9 @@ class LocalSampler:
     def model(self, adapter=None):
         """The model in use, with the LoRA adapter of that folder merged in; the last one is kept."""
         if self._loaded[0] != adapter:
-            self._loaded = (adapter, load_model(self.path, adapter).to(self.device, self.dtype).eval())
+            self._loaded = (object(), None)  # first the old weights go: the memory may not hold two
+            _free_memory()
+            self._loaded = (adapter, load_model(self.path, adapter, device=self.device, dtype=self.dtype))
         return self._loaded[1]
 
     @property
@@ -129,22 +135,19 @@ class LocalSampler:
 
     def room(self, max_tokens):
         """How many tokens a prompt may have that is answered by so many; a few are spared for template and seams."""
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(self.path)
-        return getattr(config, "max_position_embeddings", 10**9) - max_tokens - (64 if self.chat else 8)
+        return self.positions - max_tokens - (64 if self.chat else 8)
 
     def length(self, text):
         """How many tokens a text has."""
         return len(self.tokenizer(text)["input_ids"])
 
-    def _check_lengths(self, prompts, encoded, model, max_tokens):
-        room = getattr(model.config, "max_position_embeddings", 10**9) - max_tokens
+    def _check_lengths(self, prompts, encoded, max_tokens):
+        room = self.positions - max_tokens
         for prompt, ids in zip(prompts, encoded, strict=True):
             if len(ids) > room:
                 raise ValueError(
                     f"task {prompt.task_id!r}: a prompt of {len(ids)} tokens leaves no room for {max_tokens} more in a "
-                    f"model of {room + max_tokens} positions: shorten the trace, or ask for fewer max_tokens"
+                    f"model of {self.positions} positions: shorten the trace, or ask for fewer max_tokens"
                 )
 
     def _record(self, prompt, ids):
@@ -156,37 +159,6 @@ class LocalSampler:
         answer = parse_completion(text)
         finish = "stop" if stopped else "length"
         return Sample(prompt.task_id, prompt.text, text, answer.rationale, answer.fix, len(ids), finish)
-
-
-def resolve_model(model):
-    """The folder or hub name that `model` stands for; a shipped model's bare name gives its folder in data/."""
-    shipped = DATA / str(model)
-    path = shipped if (shipped / "config.json").exists() else Path(model)
-    if (path / "config.json").exists():
-        return str(path)
-    looks_like_hub = str(model).count("/") == 1 and not str(model).startswith((".", "/"))
-    if path.exists() or not looks_like_hub:
-        names = ", ".join(sorted(p.parent.name for p in DATA.glob("*/config.json")))
-        raise ValueError(
-            f"no model at {str(model)!r}: give a folder with a config.json, a name on the Hugging Face hub such as "
-            f"'Qwen/Qwen2.5-Coder-1.5B-Instruct', or a shipped model: {names}"
-        )
-    return str(model)
-
-
-def fingerprint(model):
-    """A name for exactly these weights: the model's name, and for a folder the hash of its smaller files' contents.
-
-    Files over 64 MB count by size and time of change. A hub name stands for itself.
-    """
-    path = Path(resolve_model(model))
-    if not path.is_dir():
-        return str(model)
-    total = hashlib.sha256()
-    for file in sorted(path.glob("*.*")):
-        stat = file.stat()
-        total.update(file.read_bytes() if stat.st_size < 64e6 else f"{stat.st_size} {stat.st_mtime}".encode())
-    return f"{model} {total.hexdigest()[:12]}"
 
 
 def has_chat_template(tokenizer):
@@ -210,28 +182,6 @@ def encode_prompt(tokenizer, prompt, chat):
         merged = [dict(second, content=f"{first['content']}\n\n{second['content']}"), *rest]
         text = tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-
-def load_tokenizer(path):
-    """The tokenizer of a model, with a padding token. Raises ValueError when it cannot be had."""
-    from transformers import AutoTokenizer
-
-    tokenizer = _from_pretrained(AutoTokenizer, path)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return tokenizer
-
-
-def load_model(path, adapter=None):
-    """A causal language model in float32, with a LoRA adapter merged in if one is given: merged, it costs no time."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    model = _from_pretrained(AutoModelForCausalLM, path, dtype=torch.float32)
-    if adapter is None:
-        return model
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 
 
 def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None):
@@ -335,19 +285,6 @@ def _groups(encoded, size):
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def _from_pretrained(loader, path, **options):
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # a model of this size loads faster than its bar is drawn
-    try:
-        return loader.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"the model {path!r} could not be loaded: {reason} Check the name; without a network give a local folder."
-        ) from error
-
-
 def _free_memory():
     """Give back what the allocator keeps, so that less may fit where more did not."""
     import gc
@@ -357,21 +294,3 @@ def _free_memory():
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _best_device():
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _best_dtype(device):
-    """bfloat16 where the hardware multiplies it natively, else float32."""
-    import torch
-
-    if device == "cuda":
-        return torch.bfloat16
-    native = device == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32

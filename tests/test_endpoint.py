@@ -2,33 +2,47 @@
 
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from nextkit import notebook
 from nextkit.endpoint import EndpointError, EndpointSampler
-from nextkit.prompting import Prompt
+from nextkit.prompting import Prompt, build_prompt
+from nextkit.sampling import LocalSampler
+from nextkit.tracing import trace
 
 PROMPTS = [Prompt("t/1", "one"), Prompt("t/2", "two")]
 ANSWER = " because\n# Fix:\ndef f(): pass"
 
 
 class Server:
-    """Answers with ANSWER and a running number; `plan` lists what the first requests get instead."""
+    """Answers with ANSWER; `plan` lists what the first requests get instead. most: answers to a request."""
 
     def __init__(self):
         self.plan, self.asked, self.lock, self.most = [], [], threading.Lock(), None
+        self.connections, self.text = 0, ANSWER
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                outer.connections += 1
+
             def do_POST(self):
                 outer.answer(self)
+
+            def do_GET(self):
+                outer.send(self, 200, json.dumps(dict(data=[dict(id="large")])))
 
             def log_message(self, *_):
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
 
     def answer(self, handler):
@@ -38,18 +52,21 @@ class Server:
             planned = self.plan.pop(0) if self.plan else None
         if planned == "cut":
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{")
-            return handler.connection.close()
-        status, text = planned or (200, json.dumps(self.reply(handler.path, body)))
+            handler.close_connection = True
+        else:
+            self.send(handler, *(planned or (200, json.dumps(self.reply(handler.path, body)))))
+
+    def send(self, handler, status, text):
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(text.encode())))
         handler.end_headers()
-        return handler.wfile.write(text.encode())
+        handler.wfile.write(text.encode())
 
     def reply(self, path, body):
         if "chat" in path:
-            choice = dict(message=dict(content=ANSWER), finish_reason="stop")
+            choice = dict(message=dict(content=self.text), finish_reason="stop")
         else:
-            choice = dict(text=ANSWER, finish_reason="length" if body.get("max_tokens") == 1 else "stop")
+            choice = dict(text=self.text, finish_reason="length" if body.get("max_tokens") == 1 else "stop")
         count = min(body.get("n", 1), self.most or 99)
         return dict(choices=[choice] * count, usage=dict(completion_tokens=7 * count))
 
@@ -77,7 +94,12 @@ def test_what_is_asked_is_what_was_said(server, sampler):
     sampler.sample(PROMPTS[:1], 2, temperature=0.3, max_tokens=9, seed=5)
     path, body, _ = server.asked[0]
     assert path == "/v1/completions"
-    assert body == dict(model="tiny", prompt="one", n=2, temperature=0.3, max_tokens=9, seed=5)
+    assert body == dict(model="tiny", prompt="one", n=2, temperature=0.3, top_p=1.0, max_tokens=9, seed=5)
+
+
+def test_further_fields_are_sent_as_given(server):
+    EndpointSampler(server.url, "tiny", extra=dict(top_k=-1), progress=False).sample(PROMPTS[:1], 1)
+    assert server.asked[0][1]["top_k"] == -1
 
 
 def test_a_chat_model_is_asked_by_messages(server):
@@ -114,7 +136,11 @@ def test_trouble_that_stays_ends_after_the_tries_with_what_the_server_said(serve
 
 @pytest.mark.parametrize(
     "status, mend",
-    [(401, "Set the environment variable OPENAI_API_KEY"), (404, "the model's name: 'tiny'"), (400, "max_tokens")],
+    [
+        (401, "Set the environment variable OPENAI_API_KEY"),
+        (404, "the model's name: 'tiny'; it serves 'large'"),
+        (400, "max_tokens"),
+    ],
 )
 def test_a_refusal_is_final_and_names_the_mend(server, sampler, status, mend):
     server.plan = [(status, "no")]
@@ -123,12 +149,61 @@ def test_a_refusal_is_final_and_names_the_mend(server, sampler, status, mend):
     assert len(server.asked) == 1
 
 
-def test_no_server_is_said_in_a_sentence():
-    nobody = EndpointSampler("http://127.0.0.1:9/v1", "tiny", tries=2, wait=0.01, progress=False)
-    with pytest.raises(
-        EndpointError, match="http://127.0.0.1:9/v1/completions gave no answer in 2 tries; the last: ConnectError"
-    ):
-        nobody.sample(PROMPTS[:1], 1)
+def test_no_server_is_said_at_once_with_the_mend():
+    nobody = EndpointSampler("http://127.0.0.1:9/v1", "tiny", wait=1000, progress=False)
+    with pytest.raises(EndpointError, match="no server answers at http://127.0.0.1:9/v1 .*vllm serve tiny --port 9"):
+        nobody.sample(PROMPTS, 1)
+
+
+def test_a_server_that_goes_away_for_a_while_is_waited_for(server, sampler):
+    sampler.sample(PROMPTS[:1], 1)
+    server.http.shutdown()
+    server.http.server_close()
+    server.plan = ["cut"]  # the connection that is still open
+    with pytest.raises(EndpointError, match="no answer in 4 tries; the last: ConnectError"):
+        sampler.sample(PROMPTS[1:], 1)
+
+
+def test_a_url_without_a_scheme_is_named():
+    with pytest.raises(ValueError, match="'localhost:8000/v1' of a server begins with http://"):
+        EndpointSampler("localhost:8000/v1", "tiny")
+
+
+def test_requests_share_connections(server, sampler):
+    sampler.sample(PROMPTS * 5, 1)
+    assert len(server.asked) == 10 and server.connections <= sampler.concurrency
+
+
+def test_a_greedy_answer_is_asked_for_once_and_repeated(server, sampler):
+    server.most = 1
+    assert [len(row) for row in sampler.sample(PROMPTS, 3, temperature=0)] == [3, 3]
+    assert [body["n"] for _, body, _ in server.asked] == [1, 1]
+
+
+def test_a_server_that_ignores_the_temperature_is_named_with_the_mend(sampler):
+    with pytest.warns(UserWarning, match="seems to ignore the temperature.*extra=TRANSFORMERS_SERVE"):
+        sampler.sample(PROMPTS, 8)
+
+
+def test_an_answer_ends_before_a_stop_text_that_the_server_is_told(server):
+    server.text = " because\n# Fix:\nx = 1\n# Task: y = 2"
+    stopping = EndpointSampler(server.url, "tiny", stop=["y =", "# Task"], progress=False)
+    sample = stopping.sample(PROMPTS[:1], 1, max_tokens=1)[0][0]
+    assert (sample.fix, sample.finish, server.asked[0][1]["stop"]) == ("x = 1", "stop", ["y =", "# Task"])
+
+
+def test_a_prompt_has_the_room_that_the_answer_leaves_of_the_context():
+    assert EndpointSampler("http://127.0.0.1:9/v1", "tiny", context=100).room(max_tokens=20) == 72
+    assert EndpointSampler("http://127.0.0.1:9/v1", "tiny").room(max_tokens=20) is None
+
+
+def test_a_prompt_is_shrunk_to_the_context(task):
+    loop = "def f(x):\n    for i in range(30):\n        x += i\n    return x"
+    traced = trace(replace(task, buggy=loop))
+    small = EndpointSampler("http://127.0.0.1:9/v1", "tiny", context=200)
+    how = dict(room=small.room(max_tokens=50), length=small.length)
+    shrunk = build_prompt(task, traced, **how).text
+    assert small.length(shrunk) <= how["room"] < small.length(build_prompt(task, traced).text)
 
 
 def test_the_key_comes_from_the_environment(server, sampler, monkeypatch):
@@ -162,3 +237,30 @@ def test_a_server_that_loads_no_adapters_is_named_with_the_mend(server, sampler)
     server.plan = [(404, "no such route")]
     with pytest.raises(EndpointError, match="does not load the adapter.*--enable-lora"):
         sampler.sample(PROMPTS[:1], 1, adapter="runs/adapter-1-ab/adapter")
+
+
+def test_an_adapter_that_the_server_knows_is_not_loaded(server):
+    known = EndpointSampler(server.url, "tiny", adapters={"runs/a/adapter": "merged"}, progress=False)
+    known.sample(PROMPTS[:1], 1, adapter="runs/a/adapter")
+    assert [(path, body["model"]) for path, body, _ in server.asked] == [("/v1/completions", "merged")]
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_notebooks_sample_from_the_server_that_their_model_names(server, monkeypatch, chat):
+    monkeypatch.setattr(notebook, "MODEL", f"{server.url}#Qwen/tiny")
+    monkeypatch.setattr(notebook, "CHAT", chat)
+    notebook.sampler(progress=False).sample(PROMPTS[:1], 1)
+    path, body, _ = server.asked[0]
+    assert (path, body["model"]) == ("/v1/chat/completions" if chat else "/v1/completions", "Qwen/tiny")
+
+
+def test_notebooks_sample_here_from_a_model_that_is_here(tiny_model, monkeypatch):
+    monkeypatch.setattr(notebook, "MODEL", tiny_model)
+    local = notebook.sampler(progress=False, stop=["#"])
+    assert isinstance(local, LocalSampler) and (local.path, local.stop) == (tiny_model, ("#",))
+
+
+def test_a_server_that_notebooks_are_given_without_a_model_is_named_with_the_mend(monkeypatch):
+    monkeypatch.setattr(notebook, "MODEL", "http://localhost:8000/v1")
+    with pytest.raises(ValueError, match="names no model of the server: write http://localhost:8000/v1#name"):
+        notebook.sampler()

@@ -4,7 +4,7 @@ import pytest
 
 from nextkit import sampling
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler, fingerprint, resolve_model
+from nextkit.sampling import LocalSampler
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
@@ -53,22 +53,6 @@ def test_a_sample_that_is_cut_off_says_so(sampler):
 def test_a_prompt_that_is_too_long_is_named(sampler):
     with pytest.raises(ValueError, match="'a'.*640 positions"):
         sampler.sample([Prompt("a", "x " * 900)], 1, max_tokens=100)
-
-
-@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "a/b/c"])
-def test_an_unknown_model_is_named_with_the_mend(name):
-    with pytest.raises(ValueError, match="no model at .*config.json"):
-        resolve_model(name)
-
-
-def test_other_weights_under_the_same_name_have_another_fingerprint(tiny_model, tmp_path):
-    import shutil
-
-    copy = shutil.copytree(tiny_model, tmp_path / "model")
-    before = fingerprint(str(copy))
-    assert before == fingerprint(str(copy))
-    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
-    assert fingerprint(str(copy)) != before
 
 
 @pytest.mark.parametrize("n, room", [(4, 4), (4, 1), (1, 1), (3, 2)])
