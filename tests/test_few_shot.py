@@ -1,0 +1,39 @@
+"""The solved examples for general models."""
+
+import pytest
+
+from nextkit.claims import check_claims
+from nextkit.few_shot import INSTRUCTION, RATIONALES, TASKS, few_shot
+from nextkit.prompting import FIX, WHY, Prompt, messages, parse_completion
+from nextkit.tasks import load_tasks
+from nextkit.tracing import trace
+
+MINI = {task.task_id: task for task in load_tasks("mini")}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_an_example_says_of_its_run_is_true(name):
+    task = MINI[name]
+    holds = [claim.holds for claim in check_claims(RATIONALES[name], trace(task), task.reference)]
+    assert True in holds and False not in holds
+
+
+def test_an_example_ends_in_an_answer_that_parses_into_the_right_program():
+    for name, example in zip(TASKS, few_shot(3), strict=True):
+        answer = parse_completion(example.partition(WHY)[2])
+        assert (answer.rationale, answer.fix) == (RATIONALES[name], MINI[name].reference.strip())
+
+
+def test_without_rationales_an_example_is_a_prompt_and_a_program():
+    example = few_shot(1, rationale=False)[0]
+    assert WHY not in example and example.endswith(f"{FIX}\n{MINI[TASKS[0]].reference.strip()}")
+
+
+def test_examples_are_turns_for_a_model_that_is_talked_to():
+    turns = messages(Prompt("t", "", "question", few_shot(2), INSTRUCTION))
+    assert [turn["role"] for turn in turns] == ["system", *["user", "assistant"] * 2, "user"]
+
+
+def test_more_examples_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="count is 4: there are 3 examples"):
+        few_shot(4)
