@@ -1,33 +1,43 @@
 """Fine-tuning: the base model learns to write what passed.
 
 Each round starts from the base again (Algorithm 1: theta(0) is tuned on what theta(i) sampled), so that errors of one
-round are not built upon. LoRA adds a low-rank update to every linear layer and trains only that; the loss counts the
+round are not built upon. LoRA adds a low-rank update to linear layers and trains only that; the loss counts the
 completion (rationale and fix), never the prompt.
 
     adapter = finetune("offline-base", examples, "runs/mine/round-1")
     sampler.sample(prompts, 16, adapter=adapter.path)
+    merge(adapter, "models/mine")  # a model of its own, for any engine
+
+Tuning that was interrupted goes on from its last checkpoint when it is called again. The losses stand in losses.jsonl
+beside the adapter as they come. `finetuning_job` tunes in a process of its own, and on several devices at once.
 """
 
+import hashlib
 import json
+import os
+import random
 import shutil
-import sys
 import time
-from dataclasses import asdict, dataclass
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from nextkit.filtering import Example
 from nextkit.prompting import Prompt
-from nextkit.sampling import encode_prompt, load_model, load_tokenizer, resolve_model
-
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.finetuning import main; main()"
+from nextkit.records import from_dict
+from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
 
 
 @dataclass(frozen=True)
 class LoraSettings:
     """How to tune. The paper tuned all of PaLM 2-L; every value here is ours.
 
-    rank, alpha: size and scale of the low-rank update. learning_rate: peak, falling in a straight line. epochs: passes
-    over the examples, but not more than max_steps steps. batch_size: examples a step, of similar length.
+    rank, alpha: size and scale of the low-rank update. target: the layers that get one, as peft's target_modules.
+    learning_rate: peak, falling in a straight line. epochs: passes over the examples, but not more than max_steps
+    steps. batch_size: examples a step, of similar length, in all processes together. save_steps: steps between
+    checkpoints, 0 for none. validation: share of the examples that is held out, by tasks; the loss on it is measured ten
+    times, each time with a checkpoint, and the weights with the least are kept. patience: measurements without a new
+    least before training stops, 0 for never. Raises ValueError for values that cannot be.
     """
 
     rank: int = 32
@@ -38,11 +48,24 @@ class LoraSettings:
     batch_size: int = 24
     warmup_steps: int = 5
     seed: int = 0
+    target: str | tuple[str, ...] = "all-linear"
+    save_steps: int = 50
+    validation: float = 0.0
+    patience: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation is {self.validation!r}: give a share of the examples, at least 0 and below 1")
+        if self.patience and not self.validation:
+            raise ValueError(f"patience is {self.patience!r} but nothing is held out: set validation, to 0.1 perhaps")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A tuned LoRA adapter in peft's layout. losses: one a step. parameters: how many were trained."""
+    """A tuned LoRA adapter in peft's layout. losses: one a step. parameters: how many were trained.
+
+    seconds: of training, since it was last started. validation_losses: pairs (step, loss on what was held out).
+    """
 
     path: str
     base: str
@@ -51,15 +74,17 @@ class Adapter:
     parameters: int
     losses: tuple[float, ...]
     seconds: float
+    validation_losses: tuple[tuple[int, float], ...] = ()
 
 
 def finetune(base, examples, out, settings=None, *, chat=False, apart=False, report=None):
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
-    A finished adapter found at `out` is returned as it is. chat: whether prompts go through the model's chat template,
-    as the sampler's do. apart: in a process of its own, so that all memory comes
-    back when it ends, and with it the time to load the libraries again. report: called with (step, steps, loss) in
-    place of a progress bar. Raises ValueError when there is nothing to train on, RuntimeError when that process fails.
+    A finished adapter found at `out` is returned as it is; one that was begun with the same model, examples and
+    settings is gone on with. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
+    a process of its own, so that all memory comes back when it ends, and with it the time to load the libraries again.
+    report: called with (step, steps, loss) in place of a progress bar. Raises ValueError when there is nothing to train
+    on, RuntimeError when that process fails or the device's memory does not hold one example.
     """
     settings, out = settings or LoraSettings(), Path(out)
     if (out / "adapter.json").exists():
@@ -70,23 +95,50 @@ def finetune(base, examples, out, settings=None, *, chat=False, apart=False, rep
             "threshold, or start from easier tasks"
         )
     if apart:
-        return _finetune_apart(base, examples, out, settings, chat)
-    started = time.monotonic()
-    path = resolve_model(base)
-    tokenizer = load_tokenizer(path)
-    model = _with_lora(load_model(path), settings)
-    features = [encode_example(tokenizer, example, chat) for example in examples]
-    losses = _train(model, tokenizer, features, settings, report)
+        from nextkit.finetuning_job import finetune_apart
+
+        finetune_apart(base, examples, out, settings, chat)
+        return _read(out)
+    started, path = time.monotonic(), resolve_model(base)
+    from nextkit.training import is_main, train
+
+    plan = _plan(str(base), path, examples, out.absolute(), settings, chat, report)
+    model, log = train(plan)
+    losses = tuple(round(entry["loss"], 4) for entry in log if "loss" in entry)
+    held_out = tuple((entry["step"], round(entry["eval_loss"], 4)) for entry in log if "eval_loss" in entry)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     seconds = round(time.monotonic() - started, 1)
-    return _save(model, out, Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds))
+    adapter = Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds, held_out)
+    if is_main():
+        _save(model, out, adapter)
+        shutil.rmtree(plan.folder, ignore_errors=True)
+    return adapter
 
 
-def encode_example(tokenizer, example, chat=False):
-    """Token ids of prompt, completion and end mark, with labels -100 on the prompt: only the completion is learnt."""
+def encode_example(tokenizer, example, chat=False, stops=()):
+    """Token ids of prompt, completion and end mark, with labels -100 on the prompt: only the completion is learnt.
+
+    chat, stops: as in `end_mark`.
+    """
     prompt = encode_prompt(tokenizer, Prompt(example.task_id, example.prompt), chat)
-    completion = tokenizer(example.completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+    completion = tokenizer(example.completion, add_special_tokens=False)["input_ids"]
+    completion.append(end_mark(tokenizer, chat, stops))
     return dict(input_ids=prompt + completion, labels=[-100] * len(prompt) + completion)
+
+
+def end_mark(tokenizer, chat=False, stops=()):
+    """The id of the token that ends an answer, at which sampling must stop.
+
+    chat: whether it is the one by which the chat template ends a turn, if sampling stops there. stops: ids at which it
+    does, beside the tokenizer's own; base models often have a template whose end of turn they do not stop at.
+    """
+    if chat:
+        turns = [dict(role="user", content="Hello?"), dict(role="assistant", content="Hello!")]
+        after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition("Hello!")[2].lstrip()
+        ids = tokenizer(after, add_special_tokens=False)["input_ids"][:1]
+        if set(ids) & set(stops):
+            return ids[0]
+    return tokenizer.eos_token_id
 
 
 def loss_mask(tokenizer, example):
@@ -96,51 +148,74 @@ def loss_mask(tokenizer, example):
     return [(tokenizer.decode([token]), label != -100) for token, label in pairs]
 
 
-def main():
-    """Tune as a job read from stdin says, and print (step, steps, loss) as JSON; the other end of `apart`."""
-    job = json.load(sys.stdin)
-    examples = [Example(**fields) for fields in job["examples"]]
-    settings = LoraSettings(**job["settings"])
-    finetune(
-        job["base"],
-        examples,
-        job["out"],
-        settings,
-        chat=job["chat"],
-        report=lambda *told: print(json.dumps(told), flush=True),
+def merge(adapter, out):
+    """Write base and Adapter as one model in the folder `out`, tokenizer included; returns `out`.
+
+    Weights have the base's type, as it is stored. Raises ValueError when the base cannot be found or `out` exists.
+    """
+    from transformers import AutoConfig
+
+    out = Path(out)
+    if out.exists():
+        raise ValueError(f"{out} exists already: give the merged model a folder of its own")
+    base = resolve_model(adapter.base)
+    model = load_model(base, adapter.path)
+    model.to(AutoConfig.from_pretrained(base).dtype or model.dtype)
+    with _whole(out) as partial:
+        model.save_pretrained(partial)
+        load_tokenizer(base).save_pretrained(partial)
+    return str(out)
+
+
+def _plan(name, path, examples, out, settings, chat, report):
+    """What training needs to know."""
+    from nextkit.training import Plan
+
+    path = os.path.abspath(path) if os.path.isdir(path) else path  # it is stored with the adapter
+    tokenizer, stops = load_tokenizer(path), _stops(path)
+    train, held_out = (
+        [encode_example(tokenizer, example, chat, stops) for example in some] for some in _split(examples, settings)
+    )
+    everything = [fingerprint(path), chat, asdict(settings), [asdict(example) for example in examples]]
+    return Plan(
+        name=name,
+        model=lambda: _with_lora(load_model(path), settings),
+        tokenizer=tokenizer,
+        features=train,
+        validation=held_out,
+        settings=settings,
+        folder=out.with_name(out.name + ".checkpoints"),
+        key=hashlib.sha256(json.dumps(everything).encode()).hexdigest(),
+        losses=out.with_name("losses.jsonl"),
+        report=report,
     )
 
 
-def _finetune_apart(base, examples, out, settings, chat):
-    import subprocess
-    import tempfile
+def _stops(path):
+    """Ids at which sampling from this model stops, beside the tokenizer's own."""
+    from transformers import AutoConfig, GenerationConfig
 
-    from tqdm.auto import tqdm
-
-    job = dict(base=str(base), out=str(out.absolute()), settings=asdict(settings), chat=chat)
-    job["examples"] = list(map(asdict, examples))
-    command = [sys.executable, "-c", _START, str(Path(__file__).resolve().parent.parent)]
-    with tempfile.TemporaryFile("w+") as errors, tqdm(desc="tuning", unit="step") as bar:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
-        try:
-            with child.stdin:
-                json.dump(job, child.stdin)
-            for step, bar.total, loss in map(json.loads, child.stdout):
-                bar.set_postfix(loss=loss, refresh=False)
-                bar.update(step - bar.n)
-            if child.wait():
-                errors.seek(0)
-                raise RuntimeError(f"tuning in a process of its own failed:\n{errors.read()[-2000:]}")
-        finally:
-            child.kill()
-            child.wait()
-            child.stdout.close()
-    return _read(out)
+    try:
+        ends = GenerationConfig.from_pretrained(path).eos_token_id
+    except OSError:  # not every model has one
+        ends = AutoConfig.from_pretrained(path).eos_token_id
+    return ends if isinstance(ends, list) else [ends]
 
 
-def _read(out):
-    stored = json.loads((out / "adapter.json").read_text())
-    return Adapter(**{**stored, "path": str(out), "losses": tuple(stored["losses"])})
+def _split(examples, settings):
+    """(examples to train on, examples held out), no task among both. Raises ValueError where one task is all there is."""
+    tasks = sorted({example.task_id for example in examples})
+    random.Random(settings.seed).shuffle(tasks)
+    held, wanted = set(), settings.validation * len(examples)
+    sizes = Counter(example.task_id for example in examples)
+    while tasks and sum(sizes[task] for task in held) < wanted:
+        held.add(tasks.pop())
+    if not tasks:
+        raise ValueError(
+            f"validation is {settings.validation}, which leaves none of {len(held)} tasks to train on: give a smaller "
+            "share, or 0"
+        )
+    return [e for e in examples if e.task_id not in held], [e for e in examples if e.task_id in held]
 
 
 def _with_lora(model, settings):
@@ -148,94 +223,28 @@ def _with_lora(model, settings):
     from transformers import set_seed
 
     set_seed(settings.seed)
+    target = settings.target if isinstance(settings.target, str) else list(settings.target)
     config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules=target, task_type="CAUSAL_LM"
     )
     return get_peft_model(model, config)
 
 
-def _train(model, tokenizer, features, settings, report):
-    """Run transformers' Trainer; returns the loss of each step."""
-    import tempfile
-
-    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
-
-    per_epoch = -(-len(features) // settings.batch_size)
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            max_steps=min(settings.max_steps, settings.epochs * per_epoch),
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            warmup_steps=settings.warmup_steps,
-            lr_scheduler_type="linear",
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            bf16=_bf16(),
-            use_cpu=_on_cpu(),
-            train_sampling_strategy="group_by_length",
-            save_strategy="no",
-            logging_steps=1,
-            logging_strategy="steps",
-            report_to=[],
-            seed=settings.seed,
-            dataloader_pin_memory=False,
-        )
-        collator = DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
-        trainer = Trainer(model=model, args=arguments, train_dataset=features, data_collator=collator)
-        _show_progress(trainer, report)
-        trainer.train()
-    return tuple(round(entry["loss"], 4) for entry in trainer.state.log_history if "loss" in entry)
-
-
-def _show_progress(trainer, report):
-    """One quiet bar with the loss in place of the Trainer's table of logs."""
-    from tqdm.auto import tqdm
-    from transformers import PrinterCallback, ProgressCallback, TrainerCallback
-
-    class Bar(TrainerCallback):
-        def on_train_begin(self, args, state, control, **kwargs):
-            self.bar = tqdm(total=state.max_steps, desc="tuning", unit="step", disable=report is not None)
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            if logs and "loss" in logs:
-                self.bar.set_postfix(loss=logs["loss"], refresh=False)
-                if report is not None:
-                    report(state.global_step, state.max_steps, logs["loss"])
-
-        def on_step_end(self, args, state, control, **kwargs):
-            self.bar.update()
-
-        def on_train_end(self, args, state, control, **kwargs):
-            self.bar.close()
-
-    from transformers.utils.notebook import NotebookProgressCallback
-
-    for callback in (PrinterCallback, ProgressCallback, NotebookProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(Bar())
-
-
-def _on_cpu():
-    import torch
-
-    return not (torch.cuda.is_available() or torch.backends.mps.is_available())
-
-
-def _bf16():
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported()
+def _read(out):
+    return replace(from_dict(Adapter, json.loads((out / "adapter.json").read_text())), path=str(out))
 
 
 def _save(model, out, adapter):
-    """Write the adapter next to its final place and move it there, so that a half-written one is never found."""
+    with _whole(out) as partial:
+        model.save_pretrained(partial)
+        (partial / "adapter.json").write_text(json.dumps(asdict(adapter)))
+
+
+@contextmanager
+def _whole(out):
+    """A folder to write to, moved to `out` when that is done, so that a half-written one is never found there."""
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    (partial / "adapter.json").write_text(json.dumps(asdict(adapter)))
+    yield partial
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
-    return adapter

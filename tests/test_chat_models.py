@@ -3,7 +3,7 @@
 import pytest
 
 from nextkit.filtering import Example
-from nextkit.finetuning import LoraSettings, encode_example, finetune
+from nextkit.finetuning import LoraSettings, encode_example, end_mark, finetune
 from nextkit.prompting import Prompt, messages
 from nextkit.sampling import LocalSampler, encode_prompt, load_tokenizer
 
@@ -20,6 +20,7 @@ INST = (
     "{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
 )
 TEMPLATES = dict(qwen2=CHATML, llama=HEADERS, mistral=INST)
+ENDS = dict(qwen2="<|im_end|>", llama="<|eot|>", mistral="</s>")  # of a turn
 PROMPT = Prompt("t", "whole", "# Task: now\n# Why:", ("# Task: before\n# Why: so\n# Fix:\nx = 1",), "Repair it.")
 
 
@@ -32,9 +33,8 @@ def tiny(kind, size):
     shape = dict(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2
     )
-    config = CONFIG_MAPPING[kind](
-        vocab_size=size, max_position_embeddings=512, eos_token_id=0, bos_token_id=None, **shape
-    )
+    shape |= dict(max_position_embeddings=512, initializer_range=0.3)  # the default is too small to learn from
+    config = CONFIG_MAPPING[kind](vocab_size=size, eos_token_id=0, bos_token_id=None, **shape)
     return AutoModelForCausalLM.from_config(config)
 
 
@@ -42,8 +42,11 @@ def tiny(kind, size):
 def folder(request, tiny_model, tmp_path_factory):
     tokenizer = load_tokenizer(tiny_model)
     tokenizer.chat_template = TEMPLATES[request.param]
+    tokenizer.add_tokens([ENDS[request.param]], special_tokens=True)
     folder = tmp_path_factory.mktemp(request.param)
-    tiny(request.param, len(tokenizer)).save_pretrained(folder)
+    model = tiny(request.param, len(tokenizer))
+    model.generation_config.eos_token_id = [0, len(tokenizer) - 1]
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
@@ -84,20 +87,27 @@ def test_greedy_samples_are_those_of_the_library(sampler):
     assert sample.text == sampler.tokenizer.decode(out, skip_special_tokens=True)
 
 
-def test_tuning_sees_the_prompt_that_sampling_will(folder):
+def test_tuning_sees_the_prompt_that_sampling_will_and_learns_the_answer_alone(folder):
     tokenizer = load_tokenizer(folder)
     feature = encode_example(tokenizer, Example("t", "# Task: now\n# Why:", " so"), chat=True)
     prompt = encode_prompt(tokenizer, Prompt("t", "# Task: now\n# Why:"), chat=True)
     assert feature["input_ids"][: len(prompt)] == prompt and set(feature["labels"][: len(prompt)]) == {-100}
+    assert tokenizer.decode(feature["labels"][len(prompt) : -1]) == " so"
 
 
-def test_a_chat_model_can_be_tuned_and_answers_otherwise(folder, sampler, tmp_path):
-    examples = [Example("t", "# Task: now\n# Why:", f" yes{'!' * k}") for k in range(6)]
-    settings = LoraSettings(rank=4, max_steps=12, epochs=12, batch_size=6, learning_rate=2e-2)
+def test_an_answer_ends_as_the_template_ends_a_turn_if_sampling_stops_there(folder, sampler):
+    tokenizer, stops = load_tokenizer(folder), sampler.model().generation_config.eos_token_id
+    mark = tokenizer.decode([end_mark(tokenizer, chat=True, stops=stops)])
+    assert mark in ENDS.values() and mark in tokenizer.chat_template
+    for otherwise in (dict(chat=True, stops=[0]), dict(chat=False, stops=stops)):
+        assert end_mark(tokenizer, **otherwise) == tokenizer.eos_token_id
+
+
+def test_a_tuned_chat_model_gives_the_answer_it_learnt_and_stops(folder, sampler, tmp_path):
+    prompt = Prompt("t", "# Task: now\n# Why:")
+    examples = [Example("t", prompt.text, " no")] * 4
+    settings = LoraSettings(rank=16, max_steps=30, epochs=30, batch_size=4, learning_rate=2e-2)
     adapter = finetune(folder, examples, tmp_path / "adapter", settings, chat=True)
-    assert adapter.losses[-1] < adapter.losses[0]
-    ask = [Prompt("t", "# Task: now\n# Why:")]
-    before, after = (
-        sampler.sample(ask, 1, temperature=0, max_tokens=5, adapter=a)[0][0].text for a in (None, adapter.path)
-    )
-    assert before != after
+    assert adapter.losses[-1] < 0.5 < adapter.losses[0]
+    before, after = (sampler.sample([prompt], 1, temperature=0, max_tokens=9, adapter=a) for a in (None, adapter.path))
+    assert after[0][0].text == " no" != before[0][0].text and after[0][0].finish == "stop"

@@ -1,9 +1,12 @@
-"""Tuning a tiny random model."""
+"""Tuning a tiny random model, and what is written of it."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from nextkit.filtering import Example
-from nextkit.finetuning import LoraSettings, encode_example, finetune, loss_mask
+from nextkit.finetuning import LoraSettings, encode_example, finetune, loss_mask, merge
 from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, load_tokenizer
 
@@ -44,6 +47,57 @@ def test_a_tuned_model_answers_otherwise_and_the_base_stays_as_it_was(tiny_model
 
 def test_a_finished_adapter_is_not_trained_again(tiny_model, adapter):
     assert finetune(tiny_model, [], adapter.path) == adapter
+
+
+def test_an_adapter_stored_before_there_was_validation_is_read(tiny_model, adapter, tmp_path):
+    stored = json.loads((Path(adapter.path) / "adapter.json").read_text())
+    assert stored.pop("validation_losses") == []
+    (tmp_path / "adapter.json").write_text(json.dumps(stored))
+    read = finetune(tiny_model, [], tmp_path)
+    assert read.losses == adapter.losses and read.validation_losses == () and read.path == str(tmp_path)
+
+
+def test_an_adapter_has_the_layout_of_peft_and_names_its_base(tiny_model, adapter):
+    config = json.loads((Path(adapter.path) / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == tiny_model and config["r"] == 4
+    assert (Path(adapter.path) / "adapter_model.safetensors").exists()
+
+
+def test_the_base_is_named_by_its_whole_path(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(tiny_model).parent)
+    adapter = finetune(Path(tiny_model).name, EXAMPLES, tmp_path / "a", LoraSettings(max_steps=1, batch_size=4))
+    config = json.loads((Path(adapter.path) / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == tiny_model
+
+
+def test_the_layers_that_are_tuned_can_be_chosen(tiny_model, tmp_path):
+    from safetensors.torch import load_file
+
+    settings = LoraSettings(target=("q_proj", "v_proj"), max_steps=1, batch_size=4)
+    adapter = finetune(tiny_model, EXAMPLES, tmp_path / "a", settings)
+    layers = {name.split(".lora")[0].split(".")[-1] for name in load_file(tmp_path / "a/adapter_model.safetensors")}
+    assert layers == {"q_proj", "v_proj"} and adapter.parameters < 10_000
+
+
+def test_a_merged_model_answers_as_base_and_adapter_do(tiny_model, adapter, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = merge(adapter, tmp_path / "merged")
+    prompts = [Prompt("t", EXAMPLES[0].prompt), Prompt("u", "def f(x):\n")]
+    texts = []
+    for model, path in ((tiny_model, adapter.path), (folder, None)):
+        sampler = LocalSampler(model, dtype=torch.float32, progress=False)
+        texts.append([row[0].text for row in sampler.sample(prompts, 1, temperature=0, max_tokens=12, adapter=path)])
+    assert texts[0] == texts[1]
+    stored = AutoModelForCausalLM.from_pretrained(tiny_model).dtype
+    assert AutoModelForCausalLM.from_pretrained(folder).dtype == stored
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_a_merge_overwrites_nothing(adapter, tmp_path):
+    with pytest.raises(ValueError, match="exists already: give the merged model a folder of its own"):
+        merge(adapter, tmp_path)
 
 
 def test_nothing_to_train_on_is_said_clearly(tiny_model, tmp_path):
