@@ -2,7 +2,7 @@
 
     python benchmarks/headline.py        # an hour or two on two cores; resumes; prints the tables of the data card
 
-Nothing here chooses anything: rounds are picked on dev, settings are the defaults but for a third round. Each seed draws its own samples,
+Nothing here chooses anything: rounds are picked on dev, settings are the defaults. Each seed draws its own samples,
 adapters and blind edits; a task's rate is its mean over the seeds, and intervals come from resampling the tasks.
 """
 
@@ -23,7 +23,6 @@ from nextkit.tracing import trace_all
 
 SEEDS = (0, 1, 2)
 SIZES = dict(train=500, dev=60)
-ROUNDS = 3
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
 
 
@@ -45,7 +44,7 @@ def main():
 
 def measure(run, seed):
     """split -> name -> (rates at 1, rates at 8, no-op rate, agreement) for one seed."""
-    settings = SelfTrainingSettings(seed=seed, rounds=ROUNDS)
+    settings = SelfTrainingSettings(seed=seed)
     train, dev = (load_tasks(name)[:count] for name, count in SIZES.items())
     sampler = LocalSampler(settings.model)
     learn = partial(self_train, run=run, train=train, dev=dev, sampler=sampler)

@@ -1,9 +1,9 @@
 """What the notebooks share: which model they use, and how much work they do.
 
-NEXTKIT_MODEL names another model for the whole series: a folder, a name on the Hugging Face hub, or a server and the
-name that it serves (http://localhost:8000/v1#Qwen/Qwen2.5-Coder-7B-Instruct). NEXTKIT_CHAT=0 sends it prompts as plain
-text, not as the turns of a chat. NEXTKIT_FAST=1 shrinks the work for continuous integration; NEXTKIT_DATA names a folder
-with public data sets, such as mbpp.jsonl.
+NEXTKIT_MODEL names another model for the whole series: a folder, a name on the Hugging Face hub, or a server and such a
+name (http://localhost:8000/v1#Qwen/Qwen2.5-Coder-7B-Instruct), which is then sampled from there and tuned here.
+NEXTKIT_CHAT=0 sends it prompts as plain text, not as the turns of a chat. NEXTKIT_FAST=1 shrinks the work for continuous
+integration; NEXTKIT_DATA names a folder with public data sets, such as mbpp.jsonl.
 """
 
 import os
@@ -15,8 +15,19 @@ from nextkit.loading import is_url
 from nextkit.sampling import LocalSampler
 from nextkit.tasks import RepairTask
 
+
+def server_and_model(named):
+    """What NEXTKIT_MODEL names, in two: the server's url or None, and the model. Raises ValueError for a server alone."""
+    url, _, name = named.partition("#")
+    if not is_url(named):
+        return None, named
+    if not name:
+        raise ValueError(f"NEXTKIT_MODEL={named!r} names no model of the server: write {url}#name")
+    return url, name
+
+
 FAST = bool(os.environ.get("NEXTKIT_FAST"))
-MODEL = os.environ.get("NEXTKIT_MODEL", "offline-base")
+SERVER, MODEL = server_and_model(os.environ.get("NEXTKIT_MODEL", "offline-base"))
 CHAT = os.environ.get("NEXTKIT_CHAT") != "0"
 DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -37,13 +48,7 @@ def size(normal, fast):
 
 
 def sampler(**options):
-    """The Sampler of MODEL: an EndpointSampler where that names a server, else a LocalSampler; options are its own.
-
-    Raises ValueError where a server is named without a model.
-    """
-    if not is_url(MODEL):
+    """The Sampler of MODEL: an EndpointSampler where SERVER serves it, else a LocalSampler; options are its own."""
+    if SERVER is None:
         return LocalSampler(MODEL, **(dict(chat=None if CHAT else False) | options))
-    url, _, name = MODEL.partition("#")
-    if not name:
-        raise ValueError(f"NEXTKIT_MODEL={MODEL!r} names no model of the server: write {url}#name")
-    return EndpointSampler(url, name, **(dict(chat=CHAT) | options))
+    return EndpointSampler(SERVER, MODEL, **(dict(chat=CHAT) | options))

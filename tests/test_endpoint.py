@@ -247,7 +247,8 @@ def test_an_adapter_that_the_server_knows_is_not_loaded(server):
 
 @pytest.mark.parametrize("chat", [True, False])
 def test_notebooks_sample_from_the_server_that_their_model_names(server, monkeypatch, chat):
-    monkeypatch.setattr(notebook, "MODEL", f"{server.url}#Qwen/tiny")
+    for name, value in zip(("SERVER", "MODEL"), notebook.server_and_model(f"{server.url}#Qwen/tiny"), strict=True):
+        monkeypatch.setattr(notebook, name, value)
     monkeypatch.setattr(notebook, "CHAT", chat)
     notebook.sampler(progress=False).sample(PROMPTS[:1], 1)
     path, body, _ = server.asked[0]
@@ -260,7 +261,6 @@ def test_notebooks_sample_here_from_a_model_that_is_here(tiny_model, monkeypatch
     assert isinstance(local, LocalSampler) and (local.path, local.stop) == (tiny_model, ("#",))
 
 
-def test_a_server_that_notebooks_are_given_without_a_model_is_named_with_the_mend(monkeypatch):
-    monkeypatch.setattr(notebook, "MODEL", "http://localhost:8000/v1")
+def test_a_server_that_notebooks_are_given_without_a_model_is_named_with_the_mend():
     with pytest.raises(ValueError, match="names no model of the server: write http://localhost:8000/v1#name"):
-        notebook.sampler()
+        notebook.server_and_model("http://localhost:8000/v1")
