@@ -2,8 +2,8 @@
 
 import pytest
 
-from nextkit.claims import check_claims
 from nextkit.few_shot import INSTRUCTION, RATIONALES, TASKS, few_shot
+from nextkit.grounding.claims import check_claims
 from nextkit.prompting import FIX, WHY, Prompt, messages, parse_completion
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace

@@ -4,7 +4,7 @@
     RationaleReviewer(task, samples, verdicts, trace=found, others=(tuned, verdicts_tuned))   # base and tuned
     RationaleReviewer.of_run(tasks, samples, verdicts, traces=traces)                         # one list a task
 
-With a trace, what a rationale claims is checked (`nextkit.claims`) and marked in it. Only the page that is read is
+With a trace, what a rationale claims is checked (`nextkit.grounding.claims`) and marked in it. Only the page that is read is
 worked out, so that a run of many thousand samples opens at once; an exported file holds at most MAX_EXPORTED of them.
 """
 

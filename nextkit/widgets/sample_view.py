@@ -7,9 +7,9 @@ lines, and say so.
 import difflib
 import re
 
-from nextkit.claims import check_claims
 from nextkit.evaluation import pass_at_k
-from nextkit.evidence import history
+from nextkit.grounding.claims import check_claims
+from nextkit.grounding.evidence import history
 
 MAX_TEXT, MAX_LINES = 20_000, 600
 CUT = "\n[cut here: {left:,} more characters]"

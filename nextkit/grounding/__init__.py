@@ -1,13 +1,13 @@
 """Grounding: does a rationale say true things?
 
-`grounded` counts them: the claims of a rationale (`nextkit.claims`), in plain English or in the offline models'
+`grounded` counts them: the claims of a rationale (`nextkit.grounding.claims`), in plain English or in the offline models'
 language, held against the trace. For the offline models' language more can be said exactly: the edit that a rationale
 states is applied to the buggy program and compared with the fix, and the result that it quotes with the trace.
 """
 
 from dataclasses import asdict
 
-from nextkit.claims import Claim, check_claims
+from nextkit.grounding.claims import Claim, check_claims
 from nextkit.offline.rationales import agrees, truthful
 
 __all__ = ["Claim", "agreement", "check_claims", "claims_table", "faithful", "grounded", "truth"]

@@ -16,7 +16,7 @@ is denied, code that stands in the program, a value that goes on ("3 more than")
 import re
 from dataclasses import dataclass
 
-from nextkit import evidence
+from nextkit.grounding import evidence
 from nextkit.offline.rationales import agrees
 from nextkit.prompting import same_program
 
