@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from nextkit.loading import best_dtype, pick_device
 from nextkit.prompting import Prompt
 from nextkit.records import from_dict
 from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
@@ -179,7 +180,7 @@ def _plan(name, path, examples, out, settings, chat, report):
     everything = [fingerprint(path), chat, asdict(settings), [asdict(example) for example in examples]]
     return Plan(
         name=name,
-        model=lambda: _with_lora(load_model(path), settings),
+        model=lambda: _with_lora(load_model(path, dtype=_resting_dtype()), settings),
         tokenizer=tokenizer,
         features=train,
         validation=held_out,
@@ -189,6 +190,17 @@ def _plan(name, path, examples, out, settings, chat, report):
         losses=out.with_name("losses.jsonl"),
         report=report,
     )
+
+
+def _resting_dtype():
+    """The type of the base's weights, which are not trained: bfloat16 where the hardware computes in it.
+
+    What is trained stays in float32 (peft sees to it). float16, of older GPUs, has too small a range for gradients.
+    """
+    import torch
+
+    best = best_dtype(pick_device())
+    return best if best is torch.bfloat16 else torch.float32
 
 
 def _stops(path):

@@ -34,6 +34,7 @@ from transformers import (
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils.notebook import NotebookProgressCallback
 
+from nextkit.loading import best_dtype, pick_device
 from nextkit.training_log import Bar, LossLog
 
 EVALUATIONS = 10  # of the held-out loss in a run
@@ -145,12 +146,6 @@ def on_cpu():
     return not (torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
-def _bf16():
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported()
-
-
 def _attempt(plan, fit):
     """Train with this Fit from the last checkpoint to the end."""
     pieces = plan.settings.batch_size // fit.micro
@@ -187,7 +182,7 @@ def _arguments(plan, fit):
         lr_scheduler_type="linear",
         weight_decay=0.0,
         max_grad_norm=1.0,
-        bf16=_bf16(),
+        bf16=best_dtype(pick_device()) is torch.bfloat16,
         use_cpu=on_cpu(),
         train_sampling_strategy="sequential",
         remove_unused_columns=False,

@@ -20,9 +20,12 @@ SETTINGS = LoraSettings(rank=4, alpha=8, epochs=4, max_steps=10, batch_size=4, l
 @pytest.fixture(autouse=True)
 def in_float32(monkeypatch):
     """Sums in another order must not differ, so no bfloat16."""
-    from nextkit import training
+    import torch
 
-    monkeypatch.setattr(training, "_bf16", lambda: False)
+    from nextkit import finetuning, training
+
+    for module in (finetuning, training):
+        monkeypatch.setattr(module, "best_dtype", lambda device: torch.float32)
 
 
 @pytest.fixture(scope="module")

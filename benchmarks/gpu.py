@@ -1,0 +1,245 @@
+"""Tuning and sampling on a GPU, as shares of what the card itself reaches.
+
+    python benchmarks/gpu.py                                    # about ten minutes; writes its section of README.md
+    python benchmarks/gpu.py --shapes tiny --steps 2 --dry      # tries the benchmark itself, on any machine
+
+Weights are random: they do not matter for speed. The ceilings are measured in the same run: bf16 matrix products for
+tuning, which needs 4 operations a parameter and token (forward, and backward to the activations alone); copying memory
+for sampling, which reads the weights once, and every sequence's cache, for a token of each. Texts are as long as real
+ones: prompts of 500 to 900 tokens, answers of 150 to 350.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import torch
+from tracing import write_section
+
+from nextkit.finetuning import LoraSettings, _with_lora
+from nextkit.loading import best_dtype, pick_device
+from nextkit.offline.tokenizer import train_tokenizer
+from nextkit.sampling import decode
+from nextkit.sizing import cache_bytes, parameters, shape
+from nextkit.training import Plan, train
+
+SHAPES = ("Qwen2.5-Coder-0.5B", "Qwen2.5-Coder-1.5B")
+SAMPLES, PROMPT, ANSWER = 32, (500, 900), (150, 350)
+
+
+def main():
+    """Measure each shape and print, or write, the table."""
+    options = _options()
+    device, dtype = pick_device(), best_dtype(pick_device())
+    ceilings = flops_ceiling(device, dtype), bandwidth_ceiling(device)
+    rows = [measure(name, options, device, dtype, ceilings) for name in options.shapes.split(",")]
+    title = f"Tuning and sampling, {torch.cuda.get_device_name() if device == 'cuda' else device}"
+    text = f"torch {torch.__version__}, {dtype}; measured ceilings: {ceilings[0] / 1e12:.4g} TFLOP/s, "
+    text += f"{ceilings[1] / 1e12:.3g} TB/s\n\n{table(rows)}"
+    print(f"## {title}\n\n{text}")
+    if not options.dry:
+        write_section(Path(__file__).with_name("README.md"), title, text)
+
+
+def measure(name, options, device, dtype, ceilings):
+    """A row of the table for one shape."""
+    config = tiny() if name == "tiny" else shape(name)
+    rng, count = random.Random(0), parameters(config)
+    row = dict(shape=name, parameters=f"{count / 1e6:.0f} M")
+    with Busy() as busy:
+        speed, peak = tuning(config, options, device, dtype, rng)
+    row |= {"tuning, real tok/s": f"{speed:.0f}", "tuning, of the ceiling": _percent(speed * 4 * count / ceilings[0])}
+    row |= {"tuning, GB": peak, "tuning, busy": busy.share}
+    for label, sample in (("generate", by_generate), ("LocalSampler", by_decode)):
+        with Busy() as busy:
+            speed, peak = sampling(sample, config, options, device, dtype, rng)
+        step = count * dtype.itemsize + options.prompts * SAMPLES * _middle(options) * cache_bytes(config)
+        limit = options.prompts * SAMPLES * ceilings[1] / step
+        row |= {f"{label}, tok/s": f"{speed:.0f}", f"{label}, of the limit": _percent(speed / limit)}
+        row |= {f"{label}, GB": peak, f"{label}, busy": busy.share}
+    return row
+
+
+def tuning(config, options, device, dtype, rng):
+    """(real tokens a second, peak memory) of the kit's own training loop; the first half of the steps warms up."""
+    settings, stamps = LoraSettings(max_steps=options.steps, epochs=1000, batch_size=options.batch, save_steps=0), []
+    examples = [_example(config, rng, options) for _ in range(options.steps * options.batch)]
+    tokens = [len(example["input_ids"]) for example in examples]
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            name="random", model=lambda: _with_lora(_random(config, device, dtype), settings), tokenizer=_tokenizer(),
+            features=examples, validation=[], settings=settings, folder=Path(folder, "c"), key="", report=_stamp(stamps),
+            losses=Path(folder, "losses.jsonl"),
+        )  # fmt: skip
+        _forget(device)
+        train(plan)
+    half = len(stamps) // 2
+    seconds = stamps[-1] - stamps[half - 1]
+    return statistics.mean(tokens) * options.batch * (len(stamps) - half) / seconds, _peak(device)
+
+
+def sampling(sample, config, options, device, dtype, rng):
+    """(tokens a second, peak memory) of 32 samples for each prompt; a first, short run warms up."""
+    model = _random(config, device, dtype).eval()
+    prompts = [_ids(config, rng, _scaled(PROMPT, options)) for _ in range(options.prompts)]
+    sample(model, prompts, 4)
+    _forget(device)
+    started = time.monotonic()
+    sample(model, prompts, options.answer)
+    _wait(device)
+    return len(prompts) * SAMPLES * options.answer / (time.monotonic() - started), _peak(device)
+
+
+def by_decode(model, prompts, tokens):
+    """The kit's own: one reading of each prompt for all of its samples."""
+    decode(model, prompts, SAMPLES, temperature=0.8, max_tokens=tokens, seed=0, eos=[-1])
+
+
+def by_generate(model, prompts, tokens):
+    """The library's, with the same prompts and numbers."""
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=model.device)
+    how = dict(do_sample=True, temperature=0.8, num_return_sequences=SAMPLES, min_new_tokens=tokens, pad_token_id=0)
+    model.generate(ids, attention_mask=mask, max_new_tokens=tokens, **how)
+
+
+def flops_ceiling(device, dtype, size=8192):
+    """Operations a second of a product of two square matrices: the best of ten."""
+    size = size if device == "cuda" else 1024
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / _fastest(lambda: a @ b, device)
+
+
+def bandwidth_ceiling(device, size=2**30):
+    """Bytes a second that are read and written in copying a gigabyte (less without a GPU): the best of ten."""
+    source = torch.empty(size if device == "cuda" else 2**26, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.numel() / _fastest(lambda: target.copy_(source), device)
+
+
+class Busy:
+    """The share of time in which the GPU ran a kernel, as nvidia-smi counts it; "-" where there is none."""
+
+    def __enter__(self):
+        self.readings = []
+        command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "250"]
+        try:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        except FileNotFoundError:
+            self.process = None
+            return self
+        threading.Thread(target=lambda: self.readings.extend(self.process.stdout), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.terminate()
+
+    @property
+    def share(self):
+        """The median of its readings, a quarter of a second apart."""
+        return f"{statistics.median(map(int, self.readings))} %" if self.readings else "-"
+
+
+def table(rows):
+    """The rows as a Markdown table that stands on its side: a column a shape."""
+    lines = [[name, *(str(row[name]) for row in rows)] for name in rows[0]]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tiny():
+    """A shape for trying this file."""
+    from transformers import Qwen2Config
+
+    return Qwen2Config(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=128,
+        vocab_size=1024, tie_word_embeddings=True,
+    )  # fmt: skip
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="names of nextkit.sizing.SHAPES, or tiny")
+    parser.add_argument("--steps", type=int, default=20, help="of tuning")
+    parser.add_argument("--batch", type=int, default=24, help="examples a step")
+    parser.add_argument("--prompts", type=int, default=8, help=f"sampled together, {SAMPLES} samples each")
+    parser.add_argument("--answer", type=int, default=250, help="tokens of a sample")
+    parser.add_argument("--dry", action="store_true", help="print, and write nothing")
+    return parser.parse_args()
+
+
+def _random(config, device, dtype):
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    with torch.device(device):
+        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
+
+
+def _tokenizer():
+    tokenizer = train_tokenizer(["a b c"])
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
+def _example(config, rng, options):
+    prompt, answer = (_ids(config, rng, _scaled(of, options)) for of in (PROMPT, ANSWER))
+    return dict(input_ids=prompt + answer, labels=[-100] * len(prompt) + answer)
+
+
+def _ids(config, rng, span):
+    return [rng.randrange(1000) for _ in range(rng.randint(*span))]
+
+
+def _scaled(span, options):
+    return tuple(n // 20 for n in span) if options.shapes == "tiny" else span
+
+
+def _middle(options):
+    """The length of a sequence halfway through its answer."""
+    return statistics.mean(_scaled(PROMPT, options)) + options.answer / 2
+
+
+def _stamp(stamps):
+    return lambda *_: stamps.append(time.monotonic())
+
+
+def _fastest(work, device):
+    times = []
+    for _ in range(10):
+        _wait(device)
+        started = time.monotonic()
+        work()
+        _wait(device)
+        times.append(time.monotonic() - started)
+    return min(times)
+
+
+def _wait(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _forget(device):
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak(device):
+    return f"{torch.cuda.max_memory_allocated() / 1e9:.1f}" if device == "cuda" else "-"
+
+
+def _percent(share):
+    return f"{100 * share:.1f} %"
+
+
+if __name__ == "__main__":
+    main()
