@@ -1,6 +1,12 @@
-"""Parallel: the same work on many records, in order, with a progress bar, and an end when it is interrupted."""
+"""Parallel: the same work on many records, in order, with a progress bar, and an end when it is interrupted.
 
-from concurrent.futures import ThreadPoolExecutor
+with processes(8) as pool:
+    verdicts = judge_all(tasks, samples, pool)
+"""
+
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 
 def in_order(function, items, *, workers, desc, unit, executor=None):
@@ -10,10 +16,12 @@ def in_order(function, items, *, workers, desc, unit, executor=None):
     """
     from tqdm.auto import tqdm
 
-    items = list(items)
     pool = executor or ThreadPoolExecutor(workers)
-    futures = [pool.submit(function, item) for item in items]
+    futures = []
     try:
+        futures.extend(
+            pool.submit(function, item) for item in items
+        )  # one by one: an interrupt may come before the last
         return [future.result() for future in tqdm(futures, desc=desc, unit=unit)]
     except BaseException:
         for future in futures:
@@ -22,3 +30,13 @@ def in_order(function, items, *, workers, desc, unit, executor=None):
     finally:
         if executor is None:
             pool.shutdown()
+
+
+def processes(count):
+    """A pool of so many processes, to give as executor; use it as a context manager, which waits for what is running.
+
+    They start afresh, since a copy of a process that has threads may hang; and they ignore an interrupt, which a
+    notebook sends to all of its processes: it ends the work, not the pool.
+    """
+    ignore = dict(initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), **ignore)
