@@ -8,6 +8,7 @@ the tuned model is shown at test time. All are tuned alike, from the same base, 
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference
 from nextkit.filtering import judge_all
@@ -44,13 +45,13 @@ CONTROLS = {
 }
 
 
-def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampler=None):
+def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampler=None, executor=None):
     """A DataFrame: the blind edit, the base, NExT and the named controls on `held_out`, a row for each and k.
 
     Columns: model, asks, k, pass_at_k with low and high; over_base and over_next, differences paired by task, with
     _low and _high each; no_op, agreement, truth; kept examples, seconds of tuning, tokens of the evaluation; tasks,
-    samples, seed. Of the tuned rounds the one that is best on `dev` counts. Every stage resumes from the run folder. Raises ValueError for an
-    unknown name.
+    samples, seed. Of the tuned rounds the one that is best on `dev` counts. Every stage resumes from the run folder.
+    sampler, executor: as in `self_train`. Raises ValueError for an unknown name.
     """
     import pandas as pd
 
@@ -58,11 +59,10 @@ def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampl
     if unknown:
         raise ValueError(f"no control {sorted(unknown)[0]!r}: choose from {', '.join(CONTROLS)}")
     names = list(dict.fromkeys((BASE, NEXT, *names)))
-    sampler = sampler or LocalSampler(settings.model)
+    means = dict(sampler=sampler or LocalSampler(settings.model), executor=executor)
     with run.working(controls=names):
-        found = {
-            name: _measure(settings, run.of(name), train, dev, held_out, sampler, CONTROLS[name]) for name in names
-        }
+        measure = partial(_measure, settings, train=train, dev=dev, held_out=held_out, means=means)
+        found = {name: measure(CONTROLS[name], run.of(name)) for name in names}
     others = dict(over_base=found[BASE][0].verdicts, over_next=found[NEXT][0].verdicts)
     tables = [_blind(settings, held_out, others)]
     for name, (evaluation, cost) in found.items():
@@ -71,14 +71,14 @@ def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampl
     return pd.concat(tables).reset_index(drop=True).assign(seed=settings.seed)
 
 
-def _measure(settings, run, train, dev, held_out, sampler, control):
+def _measure(settings, control, run, *, train, dev, held_out, means):
     """(Evaluation on the held-out tasks, what the tuning cost)."""
     changed, adapter, cost = replace(settings, **control.changes), None, {}
     if control.tuned:
-        rounds = self_train(changed, run, train, dev, sampler=sampler).rounds
+        rounds = self_train(changed, run, train, dev, **means).rounds
         best = max(rounds[1:], key=lambda r: r.dev_pass_at_1)  # never the base: a control must show its harm
         adapter, cost = best.adapter, dict(kept=best.kept, seconds=best.adapter.seconds)
-    return evaluate_model(replace(changed, **control.at_test), run, held_out, adapter=adapter, sampler=sampler), cost
+    return evaluate_model(replace(changed, **control.at_test), run, held_out, adapter=adapter, **means), cost
 
 
 def _blind(settings, tasks, others):

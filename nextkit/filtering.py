@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
-from nextkit.parallel import in_order
+from nextkit.parallel import check_either, in_order
 from nextkit.prompting import same_program
 from nextkit.sandbox import default_sandbox
 
@@ -32,8 +32,10 @@ def judge(task, samples, executor=None, *, hidden=False, sandbox=None):
     """One Verdict a sample, in order: its fix, run in the sandbox on the task's shown tests.
 
     hidden: the hidden tests decide as well (for evaluation; never for what is kept). Equal fixes are judged once.
-    executor: any concurrent.futures executor to run on; its workers start a sandbox each.
+    executor: any concurrent.futures executor to run on; its workers start a sandbox each, so that one cannot be given
+    as well (ValueError).
     """
+    check_either(executor, sandbox)
     if executor is not None:
         return executor.submit(judge, task, samples, hidden=hidden).result()
     verdicts = {fix: check_program(task, fix, hidden=hidden, sandbox=sandbox) for fix in _fixes(samples)}
@@ -45,6 +47,7 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
 
     Raises ValueError when tasks and samples differ in length.
     """
+    check_either(executor, sandbox)
     pairs = list(zip(tasks, samples, strict=True))
     if executor is not None:
         work = functools.partial(_judge_pair, hidden=hidden)

@@ -19,13 +19,12 @@ import random
 import shutil
 import time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nextkit.loading import best_dtype, pick_device
 from nextkit.prompting import Prompt
-from nextkit.records import from_dict
+from nextkit.records import from_dict, whole
 from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
 
 
@@ -162,7 +161,7 @@ def merge(adapter, out):
     base = resolve_model(adapter.base)
     model = load_model(base, adapter.path)
     model.to(AutoConfig.from_pretrained(base).dtype or model.dtype)
-    with _whole(out) as partial:
+    with whole(out) as partial:
         model.save_pretrained(partial)
         load_tokenizer(base).save_pretrained(partial)
     return str(out)
@@ -247,16 +246,6 @@ def _read(out):
 
 
 def _save(model, out, adapter):
-    with _whole(out) as partial:
+    with whole(out) as partial:
         model.save_pretrained(partial)
         (partial / "adapter.json").write_text(json.dumps(asdict(adapter)))
-
-
-@contextmanager
-def _whole(out):
-    """A folder to write to, moved to `out` when that is done, so that a half-written one is never found there."""
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    yield partial
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)

@@ -19,9 +19,8 @@ def in_order(function, items, *, workers, desc, unit, executor=None):
     pool = executor or ThreadPoolExecutor(workers)
     futures = []
     try:
-        futures.extend(
-            pool.submit(function, item) for item in items
-        )  # one by one: an interrupt may come before the last
+        for item in items:  # within the try: an interrupt may come before the last
+            futures.append(pool.submit(function, item))
         return [future.result() for future in tqdm(futures, desc=desc, unit=unit)]
     except BaseException:
         for future in futures:
@@ -30,6 +29,12 @@ def in_order(function, items, *, workers, desc, unit, executor=None):
     finally:
         if executor is None:
             pool.shutdown()
+
+
+def check_either(executor, sandbox):
+    """Raises ValueError where both are given."""
+    if executor is not None and sandbox is not None:
+        raise ValueError("sandbox= does not travel to an executor's workers, which start one each: give one of the two")
 
 
 def processes(count):

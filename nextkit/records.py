@@ -11,6 +11,9 @@ one row of a pandas DataFrame; both conversions live here, once.
 import dataclasses
 import json
 import os
+import shutil
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,11 +28,27 @@ def write_jsonl(records, path):
     """Write the records to `path`, one JSON object a line; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:  # closed first, then moved
         for record in records:
             file.write(json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+
+
+@contextmanager
+def whole(path):
+    """A path to write to, a file or a folder, moved to `path` at the end: what stands there is whole, or not there.
+
+    No two writers share it, in whatever process or machine: the last to end is the one whose work stays. What a killed
+    one leaves behind ends in ".partial".
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        if partial.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        os.replace(partial, path)
+    finally:
+        _remove(partial)
 
 
 def read_jsonl(path, cls):
@@ -52,6 +71,13 @@ def from_dict(cls, fields):
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
     return cls(**{name: _tuples(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _tuples(value):

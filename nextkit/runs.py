@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from nextkit.records import from_dict
+from nextkit.records import from_dict, whole
 
 
 class Run:
@@ -61,7 +61,8 @@ class Run:
         folder = self.folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
         folder.mkdir(exist_ok=True)
         if not (folder / "parameters.json").exists():
-            (folder / "parameters.json").write_text(text)
+            with whole(folder / "parameters.json") as partial_file:
+                partial_file.write_text(text)
         return folder
 
     def records(self, name, parameters, make, cls):
@@ -92,11 +93,9 @@ class Run:
         if not path.exists():
             started = time.monotonic()
             rows = make()
-            partial_file = path.with_suffix(".partial")
-            with partial_file.open("w", encoding="utf-8") as file:
+            with whole(path) as partial_file, partial_file.open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps([dataclasses.asdict(record) for record in row]) + "\n")
-            os.replace(partial_file, path)
             self.stored(path, seconds=round(time.monotonic() - started, 1), rows=len(rows))
         lines = path.read_text(encoding="utf-8").splitlines()
         return [[from_dict(cls, fields) for fields in json.loads(line)] for line in lines]

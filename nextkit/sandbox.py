@@ -30,6 +30,7 @@ import secrets
 import select
 import subprocess
 import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,13 +174,15 @@ class Sandbox:
 
 def default_sandbox():
     """The sandbox that the other rooms use when none is given: one worker a core, made when first needed."""
-    if _shared.get("process") != os.getpid():  # a forked process must not talk to its parent's servers
-        _shared.update(process=os.getpid(), sandbox=Sandbox(workers=os.cpu_count() or 1))
-        atexit.register(_shared["sandbox"].close)
-    return _shared["sandbox"]
+    with _sharing:
+        if _shared.get("process") != os.getpid():  # a forked process must not talk to its parent's servers
+            _shared.update(process=os.getpid(), sandbox=Sandbox(workers=os.cpu_count() or 1))
+            atexit.register(_shared["sandbox"].close)
+        return _shared["sandbox"]
 
 
-_shared = {}
+_shared, _sharing = {}, threading.Lock()
+os.register_at_fork(after_in_child=_sharing._at_fork_reinit)
 
 
 class _Server:

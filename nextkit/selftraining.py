@@ -74,15 +74,15 @@ class SelfTrainingResult:
         return pd.DataFrame(rows).set_index("round")
 
 
-def self_train(settings, run, train, dev, *, sampler=None, on_round=None):
+def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_round=None):
     """Algorithm 1; returns a SelfTrainingResult. Every stage resumes from the run folder.
 
-    on_round: called with the SelfTrainingResult so far whenever a round has ended, the base being round 0.
-    Raises ValueError for a task that needs no repair, or when no sample of a round passes.
+    executor: any concurrent.futures executor, for tracing and judging. on_round: called with the SelfTrainingResult so
+    far whenever a round has ended, the base being round 0. Raises ValueError for a task that needs no repair, or when no sample of a round passes.
     """
     on_round = on_round or (lambda result: None)
     check_repairable([*train, *dev])
-    stages, rounds = Stages(settings, run, sampler or LocalSampler(settings.model)), []
+    stages, rounds = Stages(settings, run, sampler or LocalSampler(settings.model), executor), []
     with run.working(rounds=settings.rounds):
         for r in _rounds(stages, train, dev):
             rounds.append(r)
@@ -101,9 +101,9 @@ def _rounds(stages, train, dev):
             drawn = stages.draw(hard, last.adapter)
 
 
-def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None):
+def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None, executor=None):
     """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder."""
-    return Stages(settings, run, sampler or LocalSampler(settings.model)).evaluate(tasks, adapter)
+    return Stages(settings, run, sampler or LocalSampler(settings.model), executor).evaluate(tasks, adapter)
 
 
 def hard_tasks(tasks, verdicts, hard):

@@ -47,16 +47,17 @@ class Evaluation:
 
 
 class Stages:
-    """The stages of one run with these settings; adapter: None for the base."""
+    """The stages of one run with these settings; adapter: None for the base. executor: for tracing and judging."""
 
-    def __init__(self, settings, run, sampler):
-        self.settings, self.run, self.sampler = settings, run, sampler
+    def __init__(self, settings, run, sampler, executor=None):
+        self.settings, self.run, self.sampler, self.executor = settings, run, sampler, executor
         self.chat = getattr(sampler, "chat", False)  # tuning must see the prompts that sampling will
         self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
 
     def traces(self, tasks):
         """The Trace of each task's buggy program."""
-        stored = self.run.parts("traces", dict(tasks=digest(tasks)), tasks, _trace, Trace, self.settings.part)
+        made = partial(_trace, executor=self.executor)
+        stored = self.run.parts("traces", dict(tasks=digest(tasks)), tasks, made, Trace, self.settings.part)
         return [_with_steps(trace) for (trace,) in stored]
 
     def prompts(self, tasks, *, tuned):
@@ -96,7 +97,7 @@ class Stages:
         """Verdicts, one list a task. hidden: whether the hidden tests decide as well."""
         keyed = dict(samples=digest(sum(samples, [])), tasks=digest(tasks), hidden=hidden)
         pairs = list(zip(tasks, samples, strict=True))
-        judged = partial(_judge, hidden=hidden)
+        judged = partial(_judge, hidden=hidden, executor=self.executor)
         return self.run.parts("verdicts", keyed, pairs, judged, Verdict, self.settings.part)
 
     def evaluate(self, tasks, adapter):
@@ -147,13 +148,13 @@ class Stages:
         return adapter
 
 
-def _trace(tasks, number):
-    return [[trace] for trace in trace_all(tasks)]
+def _trace(tasks, number, executor):
+    return [[trace] for trace in trace_all(tasks, executor)]
 
 
-def _judge(pairs, number, hidden):
+def _judge(pairs, number, hidden, executor):
     tasks, samples = zip(*pairs, strict=True)
-    return judge_all(tasks, samples, hidden=hidden)
+    return judge_all(tasks, samples, executor, hidden=hidden)
 
 
 def _unless(verdict, kept):

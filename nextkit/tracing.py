@@ -11,7 +11,7 @@ changed, what it returned or raised. Candidate and buggy programs run in the san
 import functools
 from dataclasses import dataclass
 
-from nextkit.parallel import in_order
+from nextkit.parallel import check_either, in_order
 from nextkit.tracer import run_traced
 
 
@@ -78,9 +78,10 @@ def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, kee
     default the first that does not pass, else the first. max_steps: executed lines after which the program is stopped.
     keep: first steps that are kept; of later ones each line's last, and the end. timeout: seconds. executor: a
     concurrent.futures executor to run on instead of the local sandbox; its workers start a sandbox each.
-    Raises ValueError for a test that the task does not have.
+    Raises ValueError for a test that the task does not have, and for a sandbox beside an executor.
     """
     limits = dict(max_steps=max_steps, keep=keep, timeout=timeout)
+    check_either(executor, sandbox)
     if executor is not None:
         return executor.submit(trace, task, program=program, test=test, **limits).result()
     program = task.buggy if program is None else program

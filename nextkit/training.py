@@ -35,6 +35,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils.notebook import NotebookProgressCallback
 
 from nextkit.loading import best_dtype, pick_device
+from nextkit.records import whole
 from nextkit.training_log import Bar, LossLog
 
 EVALUATIONS = 10  # of the held-out loss in a run
@@ -242,9 +243,8 @@ def _open_folder(plan):
 
 
 def _remember(plan, fit):
-    partial = plan.folder / f"plan.{os.getpid()}.partial"  # whichever process ran out of memory writes
-    partial.write_text(json.dumps(dict(key=plan.key, fit=asdict(fit))))
-    os.replace(partial, plan.folder / "plan.json")
+    with whole(plan.folder / "plan.json") as partial:
+        partial.write_text(json.dumps(dict(key=plan.key, fit=asdict(fit))))
 
 
 def _smaller(plan, fit):

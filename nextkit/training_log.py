@@ -7,11 +7,12 @@ drops the lines after it first.
 """
 
 import json
-import os
 import time
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
+
+from nextkit.records import whole
 
 
 class Bar(TrainerCallback):
@@ -44,9 +45,8 @@ class LossLog(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
             lines = self.path.read_text().splitlines() if self.path.exists() else []
-            partial = self.path.with_name(self.path.name + ".partial")
-            partial.write_text("".join(line + "\n" for line in lines if _step(line) <= state.global_step))
-            os.replace(partial, self.path)
+            with whole(self.path) as partial:
+                partial.write_text("".join(line + "\n" for line in lines if _step(line) <= state.global_step))
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not (state.is_world_process_zero and logs and "loss" in logs):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -114,6 +114,13 @@ def test_what_goes_wrong_in_a_worker_is_said_here(executor, task, sample):
         trace_all([task], executor, test=9)
     with pytest.raises(ValueError, match="'nearly'"):
         judge_all([replace(task, oracle="nearly")], [[sample(RIGHT)]], executor)
+
+
+@pytest.mark.parametrize("work", [judge, judge_all, trace])
+def test_a_sandbox_cannot_be_given_beside_an_executor(work, task):
+    given = [task] if work is trace else [[], []] if work is judge_all else [task, []]
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="does not travel .* give one of the two"):
+        work(*given, executor=pool, sandbox=object())
 
 
 @KINDS

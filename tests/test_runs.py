@@ -2,6 +2,7 @@
 
 import pytest
 
+from nextkit.records import whole
 from nextkit.runs import Run
 from nextkit.sandbox import Verdict
 
@@ -27,8 +28,35 @@ def test_a_stage_that_broke_leaves_nothing_behind(tmp_path):
     assert Run(tmp_path).records("v", {}, lambda: ROWS, Verdict) == ROWS
 
 
+def test_two_who_compute_the_same_stage_at_once_both_have_it_and_it_is_whole(tmp_path):
+    def make():  # while one is at it, the other begins and ends
+        assert Run(tmp_path).records("v", {}, lambda: ROWS, Verdict) == ROWS
+        return ROWS
+
+    assert Run(tmp_path).records("v", {}, make, Verdict) == ROWS
+    assert [path.name for path in tmp_path.glob("*/*")].count("records.jsonl") == 1
+    assert not list(tmp_path.glob("*/*.partial"))
+
+
 def test_events_are_kept_in_order(tmp_path):
     run = Run(tmp_path)
     run.log(stage="a")
     run.log(stage="b")
     assert [event["stage"] for event in Run(tmp_path).events()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_written_whole_is_there_whole_or_not_at_all(tmp_path, folder):
+    def write(path, text):
+        path = path / "file" if folder else path
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    for text in ("one", "two"):
+        with whole(tmp_path / "x") as partial:
+            write(partial, text)
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x") as partial:
+        write(partial, "half")
+        raise KeyboardInterrupt
+    read = tmp_path / "x" / "file" if folder else tmp_path / "x"
+    assert read.read_text() == "two" and list(tmp_path.iterdir()) == [tmp_path / "x"]

@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):
     settings = replace(SETTINGS, kept="random", rounds=1, hard=1.0, seed=2)
     self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 1}))
     assert len(tuned[0][1]) == 1
+
+
+def test_an_executor_traces_and_judges(tuned, tasks, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        asked, submit = [], pool.submit
+        pool.submit = lambda function, *rest, **named: asked.append(function) or submit(function, *rest, **named)
+        self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 1, "1": 2, "2": 3}), executor=pool)
+    assert {getattr(function, "func", function).__name__ for function in asked} == {"trace", "_judge_pair"}
 
 
 def test_a_finished_run_samples_nothing_again(tuned, tasks, tmp_path):

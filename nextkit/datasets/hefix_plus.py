@@ -20,6 +20,7 @@ from nextkit.datasets.expected import write_tests
 from nextkit.datasets.files import field, from_hub, read_rows, refuse
 from nextkit.filtering import check_program
 from nextkit.parallel import in_order
+from nextkit.records import whole
 from nextkit.sandbox import default_sandbox
 from nextkit.tasks import RepairTask
 
@@ -53,14 +54,13 @@ def _release(path):
     kept = CACHE / PLUS.rsplit("/", 1)[1]
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = kept.with_name(kept.name + ".partial")
         try:
-            urllib.request.urlretrieve(PLUS, partial_file)
+            with whole(kept) as partial_file:
+                urllib.request.urlretrieve(PLUS, partial_file)
         except OSError as error:
             raise OSError(
                 f"{PLUS} could not be fetched: {error}: without a network give the path of the file"
             ) from error
-        partial_file.replace(kept)
     return kept
 
 

@@ -1,7 +1,8 @@
 """The data card of an Mbpp-R build: what is in it, counted."""
 
-import os
 from collections import Counter
+
+from nextkit.records import whole
 
 CARD = """# Mbpp-R
 
@@ -52,9 +53,8 @@ def write_card(path, settings, sets, found, given):
     settings: arguments of the build. sets: its tasks, by split. found: its Founds, by split and number of the problem.
     given: how many wrong samples it was given.
     """
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(_card(settings, sets, found, given), encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_text(_card(settings, sets, found, given), encoding="utf-8")
 
 
 def _card(settings, sets, found, given):

@@ -8,11 +8,12 @@ into the file that `to_html` makes.
 
 import html
 import json
-import os
 from pathlib import Path
 
 import anywidget
 import traitlets
+
+from nextkit.records import whole
 
 FOLDER = Path(__file__).parent
 PAGE = """<!doctype html>
@@ -59,9 +60,8 @@ class Widget(anywidget.AnyWidget):
         The file appears whole or not at all.
         """
         path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(self.page(title), encoding="utf-8")
-        os.replace(partial, path)
+        with whole(path) as partial:
+            partial.write_text(self.page(title), encoding="utf-8")
         return path
 
     def page(self, title="nextkit"):
