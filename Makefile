@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Tests run side by side, each process of theirs on one thread: two that compute with all cores only wait for each other.
+PYTEST := NEXTKIT_FAST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
 
 .PHONY: demo test lab clean
 
@@ -15,10 +17,10 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
-	NEXTKIT_FAST=1 $(BIN)/python -m pytest tests --ignore=tests/browser
+	$(PYTEST) --dist=loadfile tests --ignore=tests/browser
 	$(BIN)/python -m pytest tests/browser
 	tests/other_pythons.sh
-	NEXTKIT_FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+	$(PYTEST) --nbmake --nbmake-timeout=600 notebooks
 
 lab: $(READY)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb

@@ -22,11 +22,11 @@ import torch
 from tracing import write_section
 
 from nextkit.finetuning import LoraSettings, _with_lora
-from nextkit.loading import best_dtype, pick_device
+from nextkit.finetuning.training import Plan, train
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.sampling import decode
-from nextkit.sizing import cache_bytes, parameters, shape
-from nextkit.training import Plan, train
+from nextkit.sampling.loading import best_dtype, pick_device
+from nextkit.sampling.sizing import cache_bytes, parameters, shape
 
 SHAPES = ("Qwen2.5-Coder-0.5B", "Qwen2.5-Coder-1.5B")
 SAMPLES, PROMPT, ANSWER = 32, (500, 900), (150, 350)
@@ -166,7 +166,7 @@ def tiny():
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--shapes", default=",".join(SHAPES), help="names of nextkit.sizing.SHAPES, or tiny")
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="names of nextkit.sampling.sizing.SHAPES, or tiny")
     parser.add_argument("--steps", type=int, default=20, help="of tuning")
     parser.add_argument("--batch", type=int, default=24, help="examples a step")
     parser.add_argument("--prompts", type=int, default=8, help=f"sampled together, {SAMPLES} samples each")

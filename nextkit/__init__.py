@@ -14,7 +14,7 @@ _ROOMS = {
     "naturalize": "count_tokens naturalize strip_trace",
     "prompting": "Prompt build_prompt parse_completion",
     "sampling": "LocalSampler Sample Sampler",
-    "endpoint": "EndpointSampler",
+    "sampling.endpoint": "EndpointSampler",
     "filtering": "Example check_program judge judge_all keep keep_random unchanged",
     "finetuning": "Adapter LoraSettings finetune merge",
     "evaluation": "blind_edit evaluate pass_at_k proxy_evaluate",

@@ -10,9 +10,9 @@ import os
 import warnings
 from pathlib import Path
 
-from nextkit.endpoint import EndpointSampler
-from nextkit.loading import is_url
 from nextkit.sampling import LocalSampler
+from nextkit.sampling.endpoint import EndpointSampler
+from nextkit.sampling.loading import is_url
 from nextkit.tasks import RepairTask
 
 

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from nextkit import notebook
-from nextkit.endpoint import EndpointError, EndpointSampler
 from nextkit.prompting import Prompt, build_prompt
 from nextkit.sampling import LocalSampler
+from nextkit.sampling.endpoint import EndpointError, EndpointSampler
 from nextkit.tracing import trace
 
 PROMPTS = [Prompt("t/1", "one"), Prompt("t/2", "two")]

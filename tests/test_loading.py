@@ -8,9 +8,8 @@ import httpx
 import pytest
 from huggingface_hub import constants, errors
 
-from nextkit import loading
-from nextkit.loading import best_dtype, fingerprint, load_config, load_model, resolve_model
-from nextkit.sampling import LocalSampler
+from nextkit.sampling import LocalSampler, loading
+from nextkit.sampling.loading import best_dtype, fingerprint, load_config, load_model, resolve_model
 
 HUB = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
 

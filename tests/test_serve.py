@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nextkit.endpoint import TRANSFORMERS_SERVE, EndpointError, EndpointSampler
 from nextkit.prompting import build_prompt
 from nextkit.sampling import LocalSampler, load_tokenizer, resolve_model
+from nextkit.sampling.endpoint import TRANSFORMERS_SERVE, EndpointError, EndpointSampler
 from nextkit.tasks import DATA, load_tasks
 from nextkit.tracing import trace
 

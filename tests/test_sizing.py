@@ -2,7 +2,7 @@
 
 import pytest
 
-from nextkit.sizing import SHAPES, Card, Job, cache_bytes, hours, lora_parameters, parameters, shape, sizes
+from nextkit.sampling.sizing import SHAPES, Card, Job, cache_bytes, hours, lora_parameters, parameters, shape, sizes
 
 
 def test_the_parameters_are_those_of_the_weights(tiny_model):

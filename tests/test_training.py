@@ -10,7 +10,7 @@ import pytest
 
 from nextkit.filtering import Example
 from nextkit.finetuning import LoraSettings, _split, encode_example, finetune
-from nextkit.finetuning_job import write_job
+from nextkit.finetuning.job import write_job
 
 # eleven examples of five tasks: the last batch of an epoch has three
 EXAMPLES = [Example(f"t/{k % 5}", "def f(x):\n# Why:", f" no\n# Fix:\n{'x' * (k % 7 + 1)}") for k in range(11)]
@@ -22,7 +22,8 @@ def in_float32(monkeypatch):
     """Sums in another order must not differ, so no bfloat16."""
     import torch
 
-    from nextkit import finetuning, training
+    from nextkit import finetuning
+    from nextkit.finetuning import training
 
     for module in (finetuning, training):
         monkeypatch.setattr(module, "best_dtype", lambda device: torch.float32)
@@ -82,7 +83,7 @@ def starved(monkeypatch, fits):
 
 
 def test_each_epoch_trains_on_each_example_once_in_batches_that_do_not_depend_on_how_they_are_cut():
-    from nextkit.training import schedule
+    from nextkit.finetuning.training import schedule
 
     whole = schedule(list(range(11)), SETTINGS, steps=6)
     assert sorted(sum(whole[:3], [])) == sorted(sum(whole[3:], [])) == list(range(11)) and whole[:3] != whole[3:]
@@ -265,7 +266,7 @@ def test_two_processes_give_the_losses_of_one_and_one_adapter(tiny_model, tmp_pa
     write_job(tmp_path / "job.json", tiny_model, EXAMPLES, tmp_path / "run" / "adapter", SETTINGS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*command, "-m", "nextkit.finetuning_job", str(tmp_path / "job.json")], capture_output=True, text=True
+        [*command, "-m", "nextkit.finetuning.job", str(tmp_path / "job.json")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
     adapter = finetune(tiny_model, EXAMPLES, tmp_path / "run" / "adapter")
@@ -275,7 +276,7 @@ def test_two_processes_give_the_losses_of_one_and_one_adapter(tiny_model, tmp_pa
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_said_clearly(monkeypatch):
-    from nextkit.training import Plan
+    from nextkit.finetuning.training import Plan
 
     monkeypatch.setenv("WORLD_SIZE", "3")
     plan = Plan("m", None, None, EXAMPLES, [], SETTINGS, None, "", None)

@@ -9,7 +9,7 @@ stated share of the card's limit is reached; both are estimates, and named so.
 
 from dataclasses import dataclass
 
-from nextkit.loading import load_config, outline, resolve_model
+from nextkit.sampling.loading import load_config, outline, resolve_model
 
 BYTES = 2  # of a number in bf16
 LORA_BYTES = 16  # of a trained number: itself, its gradient, and Adam's two moments, in fp32

@@ -119,7 +119,7 @@ class EndpointSampler:
             warnings.warn(
                 f"{self.url} gave the same answer each time: it seems to ignore the temperature, as `transformers serve` "
                 "does for models whose generation_config.json does not say do_sample: give extra=TRANSFORMERS_SERVE, of "
-                "nextkit.endpoint",
+                "nextkit.sampling.endpoint",
                 stacklevel=3,
             )
 

@@ -9,7 +9,7 @@ completion (rationale and fix), never the prompt.
     merge(adapter, "models/mine")  # a model of its own, for any engine
 
 Tuning that was interrupted goes on from its last checkpoint when it is called again. The losses stand in losses.jsonl
-beside the adapter as they come. `finetuning_job` tunes in a process of its own, and on several devices at once.
+beside the adapter as they come. `finetuning.job` tunes in a process of its own, and on several devices at once.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from nextkit.loading import best_dtype, pick_device
 from nextkit.prompting import Prompt
 from nextkit.records import from_dict, whole
 from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
+from nextkit.sampling.loading import best_dtype, pick_device
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def finetune(base, examples, out, settings=None, *, chat=False, apart=False, rep
             "threshold, or start from easier tasks"
         )
     if apart:
-        from nextkit.finetuning_job import finetune_apart
+        from nextkit.finetuning.job import finetune_apart
 
         finetune_apart(base, examples, out, settings, chat)
         return _read(out)
     started, path = time.monotonic(), resolve_model(base)
-    from nextkit.training import is_main, train
+    from nextkit.finetuning.training import is_main, train
 
     plan = _plan(str(base), path, examples, out.absolute(), settings, chat, report)
     model, log = train(plan)
@@ -169,7 +169,7 @@ def merge(adapter, out):
 
 def _plan(name, path, examples, out, settings, chat, report):
     """What training needs to know."""
-    from nextkit.training import Plan
+    from nextkit.finetuning.training import Plan
 
     path = os.path.abspath(path) if os.path.isdir(path) else path  # it is stored with the adapter
     tokenizer, stops = load_tokenizer(path), _stops(path)

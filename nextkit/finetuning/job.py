@@ -2,8 +2,8 @@
 
     write_job("job.json", "offline-base", examples, "runs/mine/round-1")
 
-    $ python -m nextkit.finetuning_job job.json
-    $ torchrun --nproc-per-node 2 -m nextkit.finetuning_job job.json
+    $ python -m nextkit.finetuning.job job.json
+    $ torchrun --nproc-per-node 2 -m nextkit.finetuning.job job.json
 
 torchrun deals each batch out among its processes, a device each, which gives the losses of one process. Only the first
 one writes and prints. Started again after a kill, or after memory ran out in one of them, the job goes on.
@@ -31,7 +31,7 @@ def write_job(path, base, examples, out, settings=None, *, chat=False):
 def main():
     """Tune as the job file named on the command line says, and print [step, steps, loss] as JSON, a line a step."""
     if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m nextkit.finetuning_job JOB.json (write_job makes one)")
+        raise SystemExit("usage: python -m nextkit.finetuning.job JOB.json (write_job makes one)")
     job = json.loads(Path(sys.argv[1]).read_text())
     examples = [Example(**fields) for fields in job["examples"]]
     settings = from_dict(LoraSettings, job["settings"])
@@ -46,12 +46,12 @@ def finetune_apart(base, examples, out, settings, chat):
     """Run the job in a new process, with a progress bar here. Raises RuntimeError with what it said when it fails."""
     from tqdm.auto import tqdm
 
-    package = str(Path(__file__).resolve().parent.parent)
+    package = str(Path(__file__).resolve().parents[2])
     environment = os.environ | dict(PYTHONPATH=os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:
         job = Path(folder, "job.json")
         write_job(job, base, examples, out, settings, chat=chat)
-        command = [sys.executable, "-P", "-m", "nextkit.finetuning_job", str(job)]
+        command = [sys.executable, "-P", "-m", "nextkit.finetuning.job", str(job)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
             with tqdm(desc="tuning", unit="step") as bar:

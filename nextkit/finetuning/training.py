@@ -34,9 +34,9 @@ from transformers import (
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils.notebook import NotebookProgressCallback
 
-from nextkit.loading import best_dtype, pick_device
+from nextkit.finetuning.log import Bar, LossLog
 from nextkit.records import whole
-from nextkit.training_log import Bar, LossLog
+from nextkit.sampling.loading import best_dtype, pick_device
 
 EVALUATIONS = 10  # of the held-out loss in a run
 

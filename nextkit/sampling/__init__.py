@@ -12,11 +12,24 @@ import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nextkit.loading import best_dtype, fingerprint, load_config, load_model, load_tokenizer, pick_device, resolve_model
 from nextkit.prompting import messages, parse_completion
+from nextkit.sampling.loading import (
+    best_dtype,
+    fingerprint,
+    load_config,
+    load_model,
+    load_tokenizer,
+    pick_device,
+    resolve_model,
+)
 
 __all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "decode", "encode_prompt", "has_chat_template"]
-__all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model"]  # of nextkit.loading, taken from here too
+__all__ += [
+    "fingerprint",
+    "load_model",
+    "load_tokenizer",
+    "resolve_model",
+]  # of nextkit.sampling.loading, taken from here too
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75
