@@ -143,6 +143,7 @@ def test_a_server_that_dies_is_reported_and_the_program_judged_again():
     with Sandbox() as box:
         with box._server() as server:
             server.started().process.kill()
+            server.process.stdout.read()  # to its end: then what ran behind it is gone as well
             server.process.poll = lambda: None  # it dies after it was looked at
         with pytest.warns(RuntimeWarning, match="started again"):
             assert status(box, "def f(x): return 2") == "passed"
