@@ -24,6 +24,7 @@ _ROOMS = {
     "settings": "SelfTrainingSettings settings_table",
     "selftraining": "self_train",
     "ablations": "compare",
+    "ratings": "agreement_between read_ratings",
     "widgets": "RationaleRater RationaleReviewer RunMonitor TraceInspector",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}

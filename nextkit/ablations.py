@@ -12,6 +12,7 @@ from functools import partial
 
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference
 from nextkit.filtering import judge_all
+from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.selftraining import evaluate_model, self_train
 
@@ -55,6 +56,7 @@ def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampl
     """
     import pandas as pd
 
+    names, run = [names] if isinstance(names, str) else names, run if isinstance(run, Run) else Run(run)
     unknown = set(names) - set(CONTROLS)
     if unknown:
         raise ValueError(f"no control {sorted(unknown)[0]!r}: choose from {', '.join(CONTROLS)}")

@@ -131,8 +131,8 @@ def check_repairable(tasks, *, sandbox=None):
     for task in tasks:
         if check_program(task, task.buggy, sandbox=sandbox).status == "passed":
             raise ValueError(
-                f"task {task.task_id!r}: the buggy program passes all {len(task.tests)} of its tests, so there is "
-                "nothing to repair: add a test that it fails, or leave the task out"
+                f"task {task.task_id!r}: the buggy program passes all {len(task.tests)} shown tests, so there is "
+                "nothing to repair: show a test that it fails, or leave the task out"
             )
     return tasks
 

@@ -61,10 +61,12 @@ def summary(found):
         yield f"left of {found['left']['of']}: about {span(max(0, found['left']['until'] - found['read']))} (a guess)"
     for tuning in found["tunings"]:
         last = f"loss {tuning['points'][-1][1]:.3f}" if tuning["points"] else "no loss yet"
-        yield f"{named(tuning)}: {tuning['examples']} examples, {tuning['steps']} steps, {last}"
-    for rate in found["rates"]:
-        ks = ", ".join(f"pass@{at['k']} {100 * at['value']:.1f} %" for at in rate["ks"])
-        yield f"{named(rate)}: {ks} ({rate['tasks']} tasks)"
+        yield f"{named(tuning)}: {tuning['examples']} examples, {tuning['steps'] or '?'} steps, {last}"
+    for tasks in dict.fromkeys(rate["of"] for rate in found["rates"]):
+        of = [rate for rate in found["rates"] if rate["of"] == tasks]
+        yield f"passed, of {of[0]['tasks']} tasks:"
+        for rate in of:
+            yield f"  {named(rate)}: " + ", ".join(f"pass@{at['k']} {100 * at['value']:.1f} %" for at in rate["ks"])
 
 
 def said_of(work):
@@ -77,7 +79,7 @@ def said_of(work):
 def named(record):
     """The model of a tuning or an evaluation: the control, if there are several, and the round."""
     model = f"round {record['round']}" if record["round"] else record.get("adapter") or "base"
-    return ", ".join(filter(None, (record["control"], model)))
+    return ", ".join(dict.fromkeys(filter(None, (record["control"], model))))
 
 
 def span(seconds):

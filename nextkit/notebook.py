@@ -13,6 +13,7 @@ from pathlib import Path
 from nextkit.sampling import LocalSampler
 from nextkit.sampling.endpoint import EndpointSampler
 from nextkit.sampling.loading import is_url
+from nextkit.tasks import DATA as TASK_DATA
 from nextkit.tasks import RepairTask
 
 
@@ -20,10 +21,16 @@ def server_and_model(named):
     """What NEXTKIT_MODEL names, in two: the server's url or None, and the model. Raises ValueError for a server alone."""
     url, _, name = named.partition("#")
     if not is_url(named):
-        return None, named
+        return None, _found(named)
     if not name:
         raise ValueError(f"NEXTKIT_MODEL={named!r} names no model of the server: write {url}#name")
     return url, name
+
+
+def _found(name):
+    """The name, or the folder that it names where the kit lies: notebooks run one folder deeper."""
+    folder = TASK_DATA.parent / name
+    return str(folder) if "/" in name and (folder / "config.json").exists() else name
 
 
 FAST = bool(os.environ.get("NEXTKIT_FAST"))

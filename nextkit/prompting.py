@@ -64,7 +64,14 @@ def build_prompt(
     if room is None or trace is None or length(prompt.text) <= room:
         return prompt
     spare = room - length(_prompt(task, trace, "", **how).text)
-    return _prompt(task, trace, naturalize(trace, style=style, budget=spare, length=length), **how)
+    try:
+        told = naturalize(trace, style=style, budget=spare, length=length)
+    except ValueError as error:
+        raise ValueError(
+            f"task {task.task_id!r} does not fit into a prompt of {room} tokens: {error}; leave the task out, ask for "
+            "shorter answers (max_tokens), or take a model with a longer context"
+        ) from None
+    return _prompt(task, trace, told, **how)
 
 
 def _prompt(task, trace, told, *, few_shot, instruction, rationale):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from nextkit.evaluation import pass_rates
 from nextkit.filtering import check_repairable
 from nextkit.finetuning import Adapter
+from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.settings import SelfTrainingSettings
 from nextkit.stages import Evaluation, Stages
@@ -75,12 +76,16 @@ class SelfTrainingResult:
 
 
 def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_round=None):
-    """Algorithm 1; returns a SelfTrainingResult. Every stage resumes from the run folder.
+    """Algorithm 1; returns a SelfTrainingResult. Every stage resumes from the run folder, a Run or a path.
 
     executor: any concurrent.futures executor, for tracing and judging. on_round: called with the SelfTrainingResult so
     far whenever a round has ended, the base being round 0. Raises ValueError for a task that needs no repair, or when no sample of a round passes.
     """
     on_round = on_round or (lambda result: None)
+    run = run if isinstance(run, Run) else Run(run)
+    for name, tasks in dict(train=train, dev=dev).items():
+        if not tasks:
+            raise ValueError(f"{name} holds no task: give at least one")
     check_repairable([*train, *dev])
     stages, rounds = Stages(settings, run, sampler or LocalSampler(settings.model), executor), []
     with run.working(rounds=settings.rounds):
@@ -92,6 +97,8 @@ def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_rou
 
 def _rounds(stages, train, dev):
     """Each Round as it ends, the base first."""
+    for tasks in (dev, train):
+        stages.prompts(tasks, tuned=False)  # whatever does not fit is found before anything is sampled
     yield Round(0, None, stages.evaluate(dev, None))
     hard, drawn = _hard(stages, train)
     for number in range(1, stages.settings.rounds + 1):

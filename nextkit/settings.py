@@ -6,6 +6,7 @@ settings_table()      # name, ours, the paper's, what it means
 from dataclasses import dataclass, field, fields
 
 from nextkit.finetuning import LoraSettings
+from nextkit.naturalize import STYLES
 
 SHOWN = ("trace", "outcome", "nothing")
 KEPT = ("passed", "faithful", "random")
@@ -52,6 +53,15 @@ class SelfTrainingSettings:
         for name in ("rounds", "samples", "eval_samples", "max_tokens", "part"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1")
+        for name in ("per_task", "hard_samples"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1, or None")
+        if self.style not in STYLES:
+            raise ValueError(f"style is {self.style!r}: choose one of {', '.join(STYLES)}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature!r}: give 0, which is greedy, or more")
+        if isinstance(self.few_shot, str):
+            raise ValueError("few_shot is one text: give a tuple of examples, as nextkit.few_shot.few_shot() does")
         if not 0 <= self.hard <= 1:
             raise ValueError(f"hard is {self.hard!r}: give a share between 0 and 1")
         if self.kept == "faithful" and not (self.rationale and self.shown == "trace"):

@@ -71,19 +71,34 @@ def check_task(task):
             raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
     if not task.tests or isinstance(task.tests, str):
         raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements")
+    if isinstance(task.hidden_tests, str) or not isinstance(task.meta, dict):
+        raise ValueError(f"task {task.task_id!r}: hidden_tests must be a list of assert statements, and meta an object")
     if task.oracle not in ORACLES or not isinstance(task.tolerance, int | float) or task.tolerance < 0:
         raise ValueError(
             f"task {task.task_id!r}: oracle {task.oracle!r} with tolerance {task.tolerance!r}: give one of "
             f"{', '.join(ORACLES)}, and a number that is not negative"
         )
     for number, test in enumerate((*task.tests, *task.hidden_tests)):
-        _check_python(task, f"test {number}", test)
+        if not any(map(_can_fail, _parsed(task, f"test {number}", test))):
+            raise ValueError(
+                f"task {task.task_id!r}: test {number} asserts nothing, so every program passes it; found {test!r}: "
+                "write it as 'assert f(1) == 2'"
+            )
     return task
 
 
-def _check_python(task, part, source):
+def _can_fail(statement):
+    """Whether a statement of a test asserts something when it runs, or calls something that may."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    calls = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+    return calls or any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(statement))
+
+
+def _parsed(task, part, source):
+    """The statements of a test."""
     try:
-        ast.parse(source)
+        return ast.parse(source).body
     except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError(
             f"task {task.task_id!r}: {part} is not valid Python: {error}; found {source!r}: write it as one statement, "

@@ -4,6 +4,7 @@ import json
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -241,7 +242,7 @@ def test_a_server_that_loads_no_adapters_is_named_with_the_mend(server, sampler)
 
 def test_an_adapter_that_the_server_knows_is_not_loaded(server):
     known = EndpointSampler(server.url, "tiny", adapters={"runs/a/adapter": "merged"}, progress=False)
-    known.sample(PROMPTS[:1], 1, adapter="runs/a/adapter")
+    known.sample(PROMPTS[:1], 1, adapter=str(Path("runs/a/adapter").absolute()))
     assert [(path, body["model"]) for path, body, _ in server.asked] == [("/v1/completions", "merged")]
 
 

@@ -207,7 +207,7 @@ def test_the_summary_says_what_is_known_in_words(run):
         evaluated(run)
         tuned(run, 1)
     text = "\n".join(summary(status(run.folder)))
-    assert "work: ended" in text and "base: pass@1 25.0 %" in text
+    assert "work: ended" in text and "passed, of 5 tasks:\n  base: pass@1 25.0 %" in text
     assert "round 1: 7 examples, 2 steps, loss 0.250" in text
 
 

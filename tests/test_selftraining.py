@@ -75,6 +75,27 @@ def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):
     assert len(tuned[0][1]) == 1
 
 
+def test_empty_lists_of_tasks_are_refused_by_their_name(tasks, tmp_path):
+    with pytest.raises(ValueError, match="dev holds no task"):
+        self_train(SETTINGS, tmp_path, tasks[0], [], sampler=Scripted({None: 1}))
+
+
+def test_a_task_that_does_not_fit_is_named_before_anything_is_sampled(tasks, tmp_path):
+    class Narrow(Scripted):
+        room, length = staticmethod(lambda max_tokens: 20), staticmethod(len)
+
+    sampler = Narrow({None: 1})
+    with pytest.raises(ValueError, match="task 't/1' does not fit into a prompt of 20 tokens.*max_tokens"):
+        self_train(SETTINGS, tmp_path, tasks[0], tasks[0], sampler=sampler)
+    assert sampler.calls == 0
+
+
+@pytest.mark.parametrize("wrong", [dict(style="xx"), dict(temperature=-1), dict(per_task=0), dict(few_shot="abc")])
+def test_settings_that_cannot_be_are_refused_by_their_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SelfTrainingSettings(**wrong)
+
+
 def test_an_executor_traces_and_judges(tuned, tasks, tmp_path):
     with ThreadPoolExecutor(1) as pool:
         asked, submit = [], pool.submit

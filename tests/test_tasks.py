@@ -56,3 +56,19 @@ def test_records_become_a_table_of_their_fields(task):
 def test_an_unknown_oracle_is_named_with_those_there_are(task, tmp_path):
     with pytest.raises(ValueError, match="'t/1': oracle 'nearly'.*exact, equal, root"):
         save_tasks([replace(task, oracle="nearly")], tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("test", ["f(1) == 2", "pass", "def test():\n    assert f(1) == 2", "x = f(1)"])
+def test_a_test_that_asserts_nothing_is_refused(task, tmp_path, test):
+    with pytest.raises(ValueError, match=r"'t/1': test 0 asserts nothing.*assert f\(1\) == 2"):
+        save_tasks([replace(task, tests=(test,))], tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("test", ["check(f)", "for x in (1, 2):\n    assert f(x)", "def t():\n    assert f(1)\nt()"])
+def test_a_test_may_assert_in_other_ways(task, tmp_path, test):
+    save_tasks([replace(task, tests=(test,))], tmp_path / "t.jsonl")
+
+
+def test_hidden_tests_as_one_text_are_refused(task, tmp_path):
+    with pytest.raises(ValueError, match="'t/1': hidden_tests must be a list"):
+        save_tasks([replace(task, hidden_tests="assert f(1) == 2")], tmp_path / "t.jsonl")

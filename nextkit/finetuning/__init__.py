@@ -54,6 +54,9 @@ class LoraSettings:
     patience: int = 0
 
     def __post_init__(self):
+        for name in ("rank", "epochs", "max_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation!r}: give a share of the examples, at least 0 and below 1")
         if self.patience and not self.validation:
@@ -149,7 +152,7 @@ def loss_mask(tokenizer, example):
 
 
 def merge(adapter, out):
-    """Write base and Adapter as one model in the folder `out`, tokenizer included; returns `out`.
+    """Write base and adapter (an Adapter, or its folder) as one model in the folder `out`, with tokenizer; returns `out`.
 
     Weights have the base's type, as it is stored. Raises ValueError when the base cannot be found or `out` exists.
     """
@@ -158,6 +161,7 @@ def merge(adapter, out):
     out = Path(out)
     if out.exists():
         raise ValueError(f"{out} exists already: give the merged model a folder of its own")
+    adapter = adapter if isinstance(adapter, Adapter) else _read(Path(adapter))
     base = resolve_model(adapter.base)
     model = load_model(base, adapter.path)
     model.to(AutoConfig.from_pretrained(base).dtype or model.dtype)

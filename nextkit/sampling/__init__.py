@@ -160,7 +160,8 @@ class LocalSampler:
             if len(ids) > room:
                 raise ValueError(
                     f"task {prompt.task_id!r}: a prompt of {len(ids)} tokens leaves no room for {max_tokens} more in a "
-                    f"model of {self.positions} positions: shorten the trace, or ask for fewer max_tokens"
+                    f"model of {self.positions} positions: build it with build_prompt(..., room=sampler.room({max_tokens}), "
+                    "length=sampler.length), which shrinks the trace, or ask for fewer max_tokens"
                 )
 
     def _record(self, prompt, ids):

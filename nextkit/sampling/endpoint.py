@@ -76,7 +76,7 @@ class EndpointSampler:
         limits = httpx.Limits(max_connections=concurrency)
         self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=CONNECT), limits=limits)
         self._reached = False  # whether the server has ever said anything
-        self._adapters = {None: model, **{str(folder): name for folder, name in (adapters or {}).items()}}
+        self._adapters = {None: model, **{_folder(path): name for path, name in (adapters or {}).items()}}
         self._answers, self._lock = _Answers(store), threading.Lock()
 
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
@@ -153,7 +153,11 @@ class EndpointSampler:
             said, reply = self._try(path, body)
             if reply is not None:
                 return reply
-        hint = ". With chat=True the model needs a chat template" if self.chat and "status 500" in said else ""
+        hint = (
+            ". With chat=True the model needs a chat template; chat=False, or NEXTKIT_CHAT=0 in the notebooks, does without"
+            if self.chat and "status 500" in said
+            else ""
+        )
         raise EndpointError(f"{self.url}{path} gave no answer in {self.tries} tries; the last: {said}{hint}")
 
     def _try(self, path, body):
@@ -216,11 +220,11 @@ class EndpointSampler:
 
     def _name(self, adapter):
         """The name under which the server knows an adapter's folder; it is loaded when it is first named."""
-        adapter = adapter and str(adapter)
+        adapter = adapter and _folder(adapter)
         with self._lock:
             if adapter not in self._adapters:
                 name = f"{Path(adapter).parent.name}-{Path(adapter).name}"
-                self._load(name, str(Path(adapter).absolute()))
+                self._load(name, adapter)
                 self._adapters[adapter] = name
             return self._adapters[adapter]
 
@@ -228,10 +232,14 @@ class EndpointSampler:
         response = self._send("/load_lora_adapter", dict(lora_name=name, lora_path=path))
         if response.status_code != 200 and "already" not in response.text:
             raise EndpointError(
-                f"{self.url} does not load the adapter {name!r}: status {response.status_code}: {response.text[:200]}. "
-                "vLLM does, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; with another server, merge "
-                "it into the weights, serve those, and name them in adapters={folder: name}"
+                f"{self.url} does not load the adapter {path!r}: status {response.status_code}: {response.text[:200]}. "
+                "vLLM does, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; for another server, "
+                f"nextkit.merge({path!r}, 'merged'), serve that folder, and give adapters={{{path!r}: its name}}"
             )
+
+
+def _folder(adapter):
+    return str(Path(adapter).absolute())
 
 
 class _Answers:

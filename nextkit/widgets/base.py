@@ -60,6 +60,7 @@ class Widget(anywidget.AnyWidget):
         The file appears whole or not at all.
         """
         path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as partial:
             partial.write_text(self.page(title), encoding="utf-8")
         return path

@@ -23,7 +23,7 @@ MOST_ITEMS, MOST_CHARACTERS = 300, 4000  # of a sitting, and of each text of an 
 class RationaleRater(Widget):
     """Rates the rationales of samples, in an order shuffled by the seed; samples without a rationale are left out.
 
-    samples: Samples, or lists of them; equal ones are rated once. path: a JSON Lines file, made when it does not exist.
+    samples: Samples, or lists of them, nested as you like; equal ones are rated once. path: a JSON Lines file, made when it does not exist.
     rater: who rates. count: only the first so many of that order, the same for all raters with the same seed. A rater
     who goes on keeps the seed they began with. traces: of failing tests, shown where a task has one.
     Settable: answers (question -> number, of the current item, not yet given), question (the one that digits answer),
@@ -151,7 +151,7 @@ def _items(tasks, samples, traces, seed, count):
 
 
 def _flat(samples):
-    return [each for row in samples for each in (row if isinstance(row, list | tuple) else [row])]
+    return sum((_flat(one) if isinstance(one, list | tuple) else [one] for one in samples), [])
 
 
 def _item(name, sample, task, trace):

@@ -93,7 +93,8 @@ function lossChart(points) {
 
 /** The model of a tuning or an evaluation: its control, and "base", an adapter from elsewhere by its name, or the round. */
 function modelName({ round, adapter, control }) {
-  return [control, round ? `round ${round}` : adapter || "base"].filter(Boolean).join(", ");
+  const names = [control, round ? `round ${round}` : adapter || "base"].filter(Boolean);
+  return [...new Set(names)].join(", ");
 }
 
 /** A share with its interval, drawn and in numbers. */
