@@ -83,7 +83,7 @@ def test_a_merged_model_answers_as_base_and_adapter_do(tiny_model, adapter, tmp_
     import torch
     from transformers import AutoModelForCausalLM
 
-    folder = merge(adapter, tmp_path / "merged")
+    folder = merge(adapter.path, tmp_path / "merged")
     prompts = [Prompt("t", EXAMPLES[0].prompt), Prompt("u", "def f(x):\n")]
     texts = []
     for model, path in ((tiny_model, adapter.path), (folder, None)):
