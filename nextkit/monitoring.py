@@ -6,12 +6,14 @@
 Nothing is written to the folder. How long the rest takes is a guess, and called so.
 """
 
-import json
 import os
 import re
 import socket
 import time
 from pathlib import Path
+
+from nextkit.records import parse_object
+from nextkit.runs import read_events
 
 MOST_STAGES, MOST_TUNINGS, MOST_POINTS = 200, 40, 300  # the last ones; points of a loss curve
 SILENT = (
@@ -34,7 +36,7 @@ def status(folder):
     folder, read = Path(folder), time.time()
     if not folder.is_dir():
         raise FileNotFoundError(f"no run folder at {str(folder)!r}: check the path; it appears when the run begins")
-    events = read_events(folder / "events.jsonl")
+    events = [dict(control="") | event for event in read_events(folder)]
     times = [event["time"] for event in events]
     found = dict(folder=str(folder), read=read, started=min(times, default=None), changed=max(times, default=None))
     found["work"] = _work(events, read)
@@ -87,12 +89,6 @@ def span(seconds):
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def read_events(path):
-    """The events of a run, oldest first; a line that is just being written is left for the next time."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [dict(control="") | event for event in map(_parsed, lines) if "time" in event]
 
 
 def _work(events, read):
@@ -161,12 +157,12 @@ def _losses(folder):
     """The losses of a tuning so far, as it writes them: dicts with step, steps and loss."""
     path = folder / "losses.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [entry for entry in map(_parsed, lines) if "loss" in entry]
+    return [entry for entry in map(parse_object, lines) if "loss" in entry]
 
 
 def _label(folder, name):
     """What a stage does, in words."""
-    parameters = _parsed((folder / "parameters.json").read_text()) if (folder / "parameters.json").exists() else {}
+    parameters = parse_object((folder / "parameters.json").read_text()) if (folder / "parameters.json").exists() else {}
     if name == "samples":
         adapter = parameters.get("adapter")
         return f"samples, {f'round {_round(adapter)}' if _round(adapter) else adapter or 'base'}"
@@ -221,12 +217,3 @@ def _whole(now, done):
     if like is None or not now["expected"] or not like["rows"]:
         return None
     return like["seconds"] / like["rows"] * (now["expected"] - now["rows"])
-
-
-def _parsed(text):
-    """The object in a text; {} where it is not, or not yet, whole."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -12,7 +12,6 @@ file: what counts is found by reading it. Verdicts come in at the very end, in `
 import hashlib
 import json
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +63,6 @@ def item_id(sample):
 def verdicts_by_item(samples, verdicts):
     """item -> Verdict, from samples and their verdicts in the same order; ends the blindness, so call it last."""
     return {item_id(sample): verdict for sample, verdict in zip(samples, verdicts, strict=True)}
-
-
-def append_event(path, event):
-    """Add one event to the file, in one write; a half-written line before it stays apart from it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(event, ensure_ascii=False) + "\n"
-    with path.open("ab+") as file:
-        if file.tell() and not _ends_a_line(file):
-            line = "\n" + line
-        file.write(line.encode())
 
 
 def read_events(path):
@@ -211,8 +199,3 @@ def _checked(event, where):
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
     return event
-
-
-def _ends_a_line(file):
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"

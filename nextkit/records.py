@@ -51,6 +51,17 @@ def whole(path):
         _remove(partial)
 
 
+def append_jsonl(path, fields):
+    """Add a line to a file of JSON Lines, in one write; a half-written line before it stays apart from it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(fields, ensure_ascii=False) + "\n"
+    with path.open("ab+") as file:
+        if file.tell() and not _ends_a_line(file):
+            line = "\n" + line
+        file.write(line.encode())
+
+
 def read_jsonl(path, cls):
     """The records of class `cls` stored at `path`. Raises ValueError naming the file and the line that does not fit."""
     path, records = Path(path), []
@@ -64,6 +75,15 @@ def read_jsonl(path, cls):
                 f"{path}, line {number}: not a {cls.__name__}: {error}: write one JSON object a line, with its fields"
             ) from error
     return records
+
+
+def parse_object(text):
+    """The object in a text; {} where it is not, or not yet, whole."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def from_dict(cls, fields):
@@ -82,3 +102,8 @@ def _remove(path):
 
 def _tuples(value):
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _ends_a_line(file):
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

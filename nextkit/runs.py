@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from nextkit.records import from_dict, whole
+from nextkit.records import append_jsonl, from_dict, parse_object, whole
 
 
 class Run:
@@ -107,13 +107,18 @@ class Run:
     def log(self, **event):
         """Append an event, with the time, to events.jsonl."""
         event |= dict(control=self.control) if self.control else {}
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(time=round(time.time(), 1)) | event) + "\n")
+        append_jsonl(self.folder / "events.jsonl", dict(time=round(time.time(), 1)) | event)
 
     def events(self):
         """All events so far, oldest first."""
-        path = self.folder / "events.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return read_events(self.folder)
+
+
+def read_events(folder):
+    """The events told in a run folder, oldest first; a line that is not whole, or not yet, is left out."""
+    path = Path(folder) / "events.jsonl"
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+    return [event for event in map(parse_object, lines) if "time" in event]
 
 
 def digest(records):

@@ -79,7 +79,8 @@ def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_rou
     """Algorithm 1; returns a SelfTrainingResult. Every stage resumes from the run folder, a Run or a path.
 
     executor: any concurrent.futures executor, for tracing and judging. on_round: called with the SelfTrainingResult so
-    far whenever a round has ended, the base being round 0. Raises ValueError for a task that needs no repair, or when no sample of a round passes.
+    far whenever a round has ended, the base being round 0. Raises ValueError for a task that needs no repair or does not
+    fit into a prompt, for empty lists, or when no sample of a round passes.
     """
     on_round = on_round or (lambda result: None)
     run = run if isinstance(run, Run) else Run(run)

@@ -51,6 +51,7 @@ class Stages:
 
     def __init__(self, settings, run, sampler, executor=None):
         self.settings, self.run, self.sampler, self.executor = settings, run, sampler, executor
+        self._prompts = {}  # by tasks and reader: each round asks for the same ones
         self.chat = getattr(sampler, "chat", False)  # tuning must see the prompts that sampling will
         self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
 
@@ -62,6 +63,12 @@ class Stages:
 
     def prompts(self, tasks, *, tuned):
         """The Prompt of each task; the base's begins with instruction and examples, a tuned model needs none."""
+        key = digest(tasks), tuned
+        if key not in self._prompts:
+            self._prompts[key] = self._build(tasks, tuned)
+        return self._prompts[key]
+
+    def _build(self, tasks, tuned):
         s = self.settings
         traces = [None] * len(tasks) if s.shown == "nothing" else self.traces(tasks)
         how = dict(style="outcome" if s.shown == "outcome" else s.style, rationale=s.rationale)

@@ -13,14 +13,13 @@ from nextkit.ratings import (
     SCALE,
     Rating,
     agreement_between,
-    append_event,
     item_id,
     read_events,
     read_ratings,
     summary,
     verdicts_by_item,
 )
-from nextkit.records import to_frame
+from nextkit.records import append_jsonl, to_frame
 from nextkit.sandbox import Verdict
 
 PAIRS = st.lists(st.tuples(st.sampled_from(list(SCALE)), st.sampled_from(list(SCALE))), min_size=1, max_size=30)
@@ -37,7 +36,7 @@ def written(tmp_path):
 
     def write(*events):
         for each in events:
-            append_event(tmp_path / "ratings.jsonl", each)
+            append_jsonl(tmp_path / "ratings.jsonl", each)
         return tmp_path / "ratings.jsonl"
 
     return write
@@ -78,7 +77,7 @@ def test_an_undo_of_one_rater_leaves_another_raters_rating(written):
 
 def test_several_files_are_read_as_one(tmp_path):
     for name in ("ann", "ben"):
-        append_event(tmp_path / name, event(rater=name))
+        append_jsonl(tmp_path / name, event(rater=name))
     assert [r.rater for r in read_ratings(tmp_path / "ann", tmp_path / "ben")] == ["ann", "ben"]
 
 

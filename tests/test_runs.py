@@ -38,6 +38,15 @@ def test_two_who_compute_the_same_stage_at_once_both_have_it_and_it_is_whole(tmp
     assert not list(tmp_path.glob("*/*.partial"))
 
 
+def test_an_event_that_was_cut_short_costs_itself_alone(tmp_path):
+    run = Run(tmp_path)
+    run.log(stage="a")
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"time": 1, "stage": "b')  # killed here
+    run.log(stage="c")
+    assert [event["stage"] for event in run.events()] == ["a", "c"]
+
+
 def test_events_are_kept_in_order(tmp_path):
     run = Run(tmp_path)
     run.log(stage="a")

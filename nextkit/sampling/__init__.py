@@ -24,12 +24,7 @@ from nextkit.sampling.loading import (
 )
 
 __all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "decode", "encode_prompt", "has_chat_template"]
-__all__ += [
-    "fingerprint",
-    "load_model",
-    "load_tokenizer",
-    "resolve_model",
-]  # of nextkit.sampling.loading, taken from here too
+__all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model"]  # of `loading`, taken from here too
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75

@@ -78,9 +78,8 @@ def hours(model, job=None, card=None):
     """dict(sampling, tuning): hours of a round, each limited by what limits it, memory bandwidth or arithmetic."""
     job, card, config = job or Job(), card or Card(), shape(model)
     count = parameters(config)
-    step = count * BYTES + job.rows * (job.prompt + job.answer / 2) * cache_bytes(
-        config
-    )  # read for a token of each row
+    middle = job.prompt + job.answer / 2  # tokens of a sequence, halfway through its answer
+    step = count * BYTES + job.rows * middle * cache_bytes(config)  # read for a token of each row
     steps = job.tasks * job.samples * job.answer / job.rows
     trained = job.tasks * job.kept * job.epochs * (job.prompt + job.answer)
     sampling = steps * step / (card.bandwidth * 1e12 * card.sampled)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import traitlets
 
-from nextkit.ratings import EVENTS, QUESTIONS, SCALE, append_event, check_answers, item_id, read_events
+from nextkit.ratings import EVENTS, QUESTIONS, SCALE, check_answers, item_id, read_events
+from nextkit.records import append_jsonl
 from nextkit.widgets.base import Widget
 
 MOST_ITEMS, MOST_CHARACTERS = 300, 4000  # of a sitting, and of each text of an item
@@ -92,7 +93,7 @@ class RationaleRater(Widget):
             if events[:known] != self._stored:
                 raise ValueError("this was behind what is stored: do it again")
             for event in events[known:]:
-                append_event(self.path, _whole(event, self.payload))
+                append_jsonl(self.path, _whole(event, self.payload))
         except (OSError, ValueError) as error:
             self.error = f"not saved: {error}"
             self.events = list(self._stored)
