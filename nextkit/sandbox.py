@@ -8,6 +8,9 @@ test there is, the child gets the program and the call, and sends the returned v
 value never leaves this process, and this process compares (`nextkit.comparing`). Other assertions run inside the
 child, where a program that goes looking can fake their success; a Verdict says in `how` which of the two it was.
 
+**It does not depend on chance**: hashes, and so the order of sets, and `random` begin alike for each program. A failure of
+the sandbox itself is a SandboxError, never a Verdict.
+
 **Contained on Linux** (`nextkit.isolation`; `Sandbox().isolation` says what is in force): no network; nothing outside
 a scratch folder in memory can be written, made or removed; other processes are neither seen nor signalled; none
 outlives its check. **Contained everywhere**: a process and session of its own, ended at the timeout; limits on CPU,
@@ -52,8 +55,10 @@ TRACED = dict(
     stdout=str,
 )
 LOST = "the sandbox server was lost twice"
+_EMPTY = dict(op="check", program="0", setup="", tests=[], token="", timeout=5.0, memory=2**29)
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
 _NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # to start Python; nothing else of the environment is passed on
+_ALIKE = {"PYTHONHASHSEED": "0"}  # the order of a set must not depend on the server
 _PARENT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -74,6 +79,10 @@ class Verdict:
     message: str = ""
     seconds: float = 0.0
     how: str = ""
+
+
+class SandboxError(RuntimeError):
+    """The sandbox itself failed, so nothing is known of the program."""
 
 
 class Sandbox:
@@ -150,8 +159,9 @@ class Sandbox:
     def _run(self, program, setup, tests, token, timeout):
         """The reply on some tests; where their values are too long for one, the rest is run after the first part."""
         request, start, findings, seconds = dict(op="check", program=program, setup=setup, token=token), 0, [], 0.0
+        timeout = timeout or self.timeout
         while True:
-            reply = self._ask(request | dict(tests=tests[start:]), timeout)
+            reply = self._ask(request | dict(tests=tests[start:]), max(0.01, timeout - seconds))
             new = [finding for finding in reply["findings"] if type(finding.get("test")) is int]
             findings += [finding | dict(test=max(-1, finding["test"] + start)) for finding in new]
             seconds, start = seconds + reply["seconds"], start + len(new)
@@ -159,7 +169,7 @@ class Sandbox:
                 return reply | dict(findings=findings, seconds=seconds)
 
     def _ask(self, request, timeout):
-        request |= dict(timeout=timeout or self.timeout, memory=self.memory)
+        request |= dict(timeout=timeout, memory=self.memory)
         with self._server() as server:
             return server.ask(request)
 
@@ -194,10 +204,10 @@ class _Server:
     def started(self):
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _START, _PARENT],
+                [sys.executable, "-s", "-P", "-c", _START, _PARENT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={name: os.environ[name] for name in _NEEDED if name in os.environ},
+                env={name: os.environ[name] for name in _NEEDED if name in os.environ} | _ALIKE,
                 start_new_session=True,  # an interrupt of the notebook must not tear a check in two
             )
             self.isolation = self._receive(20)["isolation"]
@@ -215,10 +225,23 @@ class _Server:
             )
             if tries > 1:
                 return self.ask(request, tries - 1)
+            self._check_health(error)
             return dict(findings=[], ended="closed", signal=9, seconds=0.0, lost=True)
         except BaseException:  # interrupted between request and reply: the two would no longer match
             self.kill()
             raise
+
+    def _check_health(self, error):
+        """Raises SandboxError where not even an empty task comes back: then the fault is not the program's."""
+        try:
+            write_frame(self.started().process.stdin, _EMPTY)
+            self._receive(20)
+        except (OSError, EOFError, ValueError):
+            self.kill()
+            raise SandboxError(
+                f"the sandbox does not work here: {error}; nothing was judged. Is there memory, and are there processes "
+                "and open files left? See help('nextkit.sandbox')"
+            ) from error
 
     def kill(self):
         """End the server: by closing its stdin, so that it tidies up; by force if it does not end soon."""
@@ -278,6 +301,8 @@ class _Judgement:
         if self.reply["ended"] == "unparseable":
             return Verdict(self.task_id, "unparseable", message=self.reply["problem"])
         found = {finding["test"]: finding for finding in self.reply["findings"]}
+        if not self.parsed and self.reply["ended"] != "closed":  # no test asks whether the program ended
+            return self._missing(-1)
         if -1 in found:
             return self._of("error", -1, message=_text(found[-1].get("error")))
         for number, test in enumerate(self.parsed):

@@ -1,16 +1,17 @@
 """The fork server: a small process beside the notebook that runs each untrusted program in a child of its own.
 
-Started as `python -I` by `nextkit.sandbox`, which explains what is contained. It imports the standard library only,
+Started by `nextkit.sandbox`, which explains what is contained. It imports the standard library only,
 so that a fork costs about two milliseconds. Requests and replies are frames on stdin and stdout: four bytes of
 length, then JSON. A child writes its findings to a pipe, one JSON object a line, and never sees an expected value.
 """
 
+import ast
 import contextlib
 import gc
 import importlib
 import json
 import os
-import re
+import random
 import resource
 import select
 import shutil
@@ -38,7 +39,6 @@ textwrap threading time types typing unicodedata
 ON_DEMAND = (sys.stdlib_module_names | {"numpy", "pandas"}) - set(
     "__main__ antigravity ensurepip idlelib lib2to3 pip test this tkinter turtle turtledemo venv".split()  # noqa: SIM905
 )
-IMPORTED = re.compile(r"^\s*(?:from|import)\s+([a-zA-Z_]\w*(?:\.[a-zA-Z]\w*)*)", re.M)
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
 
@@ -52,7 +52,7 @@ def serve():
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     os.chown(scratch, owner(), -1)
     os.environ.clear()  # here and not in the child, where it would take a tenth of the whole time
-    os.environ |= {"HOME": scratch, "TMPDIR": scratch, "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"}
+    os.environ |= {"HOME": scratch, "TMPDIR": scratch, "PATH": "/usr/bin:/bin"}
     gc.freeze()  # what is there stays shared between server and children
     try:
         write_frame(replies, dict(isolation=isolation))
@@ -95,11 +95,34 @@ def _compile(request):
 
 def _load_libraries(given):
     """Import what a program names, here in the server, so that its child has it; only what is trusted."""
-    for name in IMPORTED.findall(f"{given['setup']}\n{given['program']}"):
-        if name.partition(".")[0] in ON_DEMAND and name not in sys.modules:
-            os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+    for source in (given["setup"], given["program"]):
+        for module, names in _imports(source):
+            if _load(module) and hasattr(sys.modules[module], "__path__"):
+                for name in names:  # `from xml import dom`: a name may be a module
+                    if not hasattr(sys.modules[module], name):
+                        _load(f"{module}.{name}")
+
+
+def _imports(source):
+    """(module, names taken from it) for each import that stands anywhere in a program."""
+    nodes = ()
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = ast.walk(ast.parse(source)) if "import" in source else ()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, [alias.name for alias in node.names]
+
+
+def _load(name):
+    """Whether a module is loaded now. Parts that run something when they are imported, such as tests, are not trusted."""
+    first, *rest = name.split(".")
+    if name not in sys.modules and first in ON_DEMAND and not any("test" in part or part[:2] == "__" for part in rest):
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads do not survive a fork
+        with contextlib.suppress(BaseException):  # whatever a module raises, the server goes on
+            importlib.import_module(name)
+    return name in sys.modules
 
 
 def _in_child(request, scratch):
@@ -220,6 +243,7 @@ def _confine(request, writing, scratch):
     limits = dict(CPU=seconds, AS=request["memory"], FSIZE=1_000_000, NOFILE=32, CORE=0)
     if os.getppid() == 1 or os.geteuid() == 0:  # elsewhere all processes of the user would count
         limits["NPROC"] = 64
+    random.seed(0)  # a fork seeds it anew; a verdict must not depend on chance, as little as on the order of a set
     become_nobody()
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))

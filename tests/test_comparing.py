@@ -107,3 +107,26 @@ def test_a_value_nested_without_end_is_opaque():
     value = []
     value.append(value)
     assert not matches(through(value), [[]])
+
+
+@given(plain)
+def test_a_value_is_shown_as_the_literal_that_reads_back(value):
+    if "nan" not in repr(value) and "inf" not in repr(value):
+        shown = show(encode(value), limit=10**6)
+        assert eval(shown) == value and encode(eval(shown)) == encode(value)
+
+
+def test_a_long_value_is_shown_by_its_beginning():
+    assert show(encode(list(range(10**5))), limit=20) == "[0, 1, 2, 3, 4, 5..."
+
+
+@pytest.mark.parametrize("oracle, tolerance", [("exact", 0.1), ("equal", 0.0)])
+def test_a_value_of_another_size_is_never_built(monkeypatch, oracle, tolerance):
+    collision = ["set", [["int", hex(number * (2**61 - 1))] for number in range(9)]]  # of these, thousands take minutes
+    monkeypatch.setattr("nextkit.comparing.decode", None)
+    assert not matches(collision, {1, 2}, oracle=oracle, tolerance=tolerance)
+
+
+def test_a_root_is_a_number_and_not_its_text():
+    how = dict(oracle="root", tolerance=1e-4, arguments=([-1, 1],))
+    assert matches(encode(1.0), 0.0, **how) and not matches(encode("1.0"), 0.0, **how)

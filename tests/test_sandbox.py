@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nextkit.asserts import parse_test
-from nextkit.sandbox import ASSERTED, COMPARED, Sandbox
+from nextkit.sandbox import ASSERTED, COMPARED, Sandbox, SandboxError
 
 TEST = ["assert f(1) == 2"]
 
@@ -185,3 +185,41 @@ def descendants(pid):
 def alive(pid):
     status = Path(f"/proc/{pid}/status")
     return status.exists() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.parametrize("drawn", ["list(set('abcdefgh'))", "__import__('random').random()"])
+def test_what_the_order_of_a_set_or_chance_decides_is_the_same_on_every_server(drawn):
+    values = []
+    for _ in range(3):
+        with Sandbox() as fresh:
+            values.append(fresh.values(f"def f(): return {drawn}", ["f()"]))
+    assert values[0] == values[1] == values[2] and values[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import math, secrets", "import os; import csv", "try: import numpy\nfinally: pass", "from xml.dom import minidom"],
+)
+def test_a_library_is_found_wherever_an_import_stands(line):
+    with Sandbox(timeout=5) as fresh:  # nothing has been imported there by another program
+        assert status(fresh, f"{line}\ndef f(x): return x + 1") == "passed"
+
+
+@pytest.mark.parametrize("module", ["pandas.tests.window.test_numba", "unittest.__main__", "asyncio.__main__"])
+def test_no_import_ends_the_server(module, recwarn):
+    with Sandbox(timeout=5) as fresh:
+        fresh.check(f"import {module}", TEST)
+        assert status(fresh, "def f(x): return x + 1") == "passed"
+    assert not [warning for warning in recwarn if "sandbox server" in str(warning.message)]
+
+
+def test_a_program_without_tests_must_end(sandbox):
+    assert status(sandbox, "x = 1", []) == "passed"
+    assert status(sandbox, "while True: pass", [], timeout=0.2) == "timeout"
+
+
+@pytest.mark.filterwarnings("ignore:the sandbox server")
+def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/true")
+    with pytest.raises(SandboxError, match="nothing was judged"):
+        Sandbox().check("def f(x): return x + 1", TEST)
