@@ -122,9 +122,10 @@ def _stages(folder, events, going_on):
     for event in events:
         if "folder" in event:
             by_folder.setdefault(event["folder"], []).append(event)
+    at_work = next((event["folder"] for event in reversed(events) if "folder" in event), None)  # it may be an old one again
     stages = [_stage(folder, some) for some in by_folder.values()]
     for stage in stages:
-        last = going_on and stage is stages[-1]
+        last = going_on and stage["folder"] == at_work
         stage["state"] = "done" if stage.pop("complete") else "going on" if last else "left unfinished"
     return stages
 
@@ -155,7 +156,7 @@ def _tuned(folder, begun, files):
 
 def _losses(folder):
     """The losses of a tuning so far, as it writes them: dicts with step, steps and loss."""
-    path = folder / "losses.jsonl"
+    path = folder / "adapter.losses.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [entry for entry in map(parse_object, lines) if "loss" in entry]
 
@@ -200,11 +201,14 @@ def _left(found, stages, events):
 
     It does not depend on when it is asked, so that nothing changes while nothing happens.
     """
+    begun = max((n for n, event in enumerate(events) if event.get("work") == "begun"), default=0)
+    events = events[begun:]  # of earlier work in this folder nothing follows
     rounds, tuned = found["work"]["rounds"], [n for n, e in enumerate(events) if "steps" in e]
     if rounds and tuned:
         each = sum(event.get("seconds", 0) for event in events[: tuned[-1] + 1]) / len(tuned)
         since = sum(event.get("seconds", 0) for event in events[tuned[-1] + 1 :])
-        return dict(of="the run", until=found["changed"] + max(0, each * (rounds - len(tuned)) - since))
+        to_do = rounds - int(_ADAPTER.fullmatch(events[tuned[-1]]["stage"])[1])
+        return dict(of="the run", until=found["changed"] + max(0, each * to_do - since))
     seconds = found["now"] and _whole(found["now"], [stage for stage in stages if stage["state"] == "done"])
     return seconds and dict(of="this stage", until=(found["now"]["ended"] or found["now"]["begun"]) + seconds)
 

@@ -10,6 +10,7 @@ Every stage is kept in the run folder: kill it at any moment, start again with t
     result.table
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from nextkit.evaluation import pass_rates
@@ -80,20 +81,28 @@ def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_rou
 
     executor: any concurrent.futures executor, for tracing and judging. on_round: called with the SelfTrainingResult so
     far whenever a round has ended, the base being round 0. Raises ValueError for a task that needs no repair or does not
-    fit into a prompt, for empty lists, or when no sample of a round passes.
+    fit into a prompt, for empty lists and equal ids, or when no sample of a round passes.
     """
     on_round = on_round or (lambda result: None)
-    run = run if isinstance(run, Run) else Run(run)
-    for name, tasks in dict(train=train, dev=dev).items():
-        if not tasks:
-            raise ValueError(f"{name} holds no task: give at least one")
+    _check_tasks(train, dev)
+    run, rounds = run if isinstance(run, Run) else Run(run), []
+    stages = Stages(settings, run, sampler or LocalSampler(settings.model), executor)
     check_repairable([*train, *dev])
-    stages, rounds = Stages(settings, run, sampler or LocalSampler(settings.model), executor), []
     with run.working(rounds=settings.rounds):
         for r in _rounds(stages, train, dev):
             rounds.append(r)
             on_round(_result(rounds))
     return _result(rounds)
+
+
+def _check_tasks(train, dev):
+    """Raises ValueError for an empty list, and where two tasks have one id, by which samples find their task."""
+    for name, tasks in dict(train=train, dev=dev).items():
+        if not tasks:
+            raise ValueError(f"{name} holds no task: give at least one")
+    for task_id, count in Counter(task.task_id for task in [*train, *dev]).items():
+        if count > 1:
+            raise ValueError(f"{count} of the tasks in train and dev have the id {task_id!r}: give each its own")
 
 
 def _rounds(stages, train, dev):
@@ -102,15 +111,18 @@ def _rounds(stages, train, dev):
         stages.prompts(tasks, tuned=False)  # whatever does not fit is found before anything is sampled
     yield Round(0, None, stages.evaluate(dev, None))
     hard, drawn = _hard(stages, train)
+    count = None  # of random samples: in every round as many as in the first, where NExT keeps equally many
     for number in range(1, stages.settings.rounds + 1):
-        last = _round(stages, number, hard, drawn, dev)
+        last = _round(stages, number, hard, drawn, dev, count)
+        count = count or last.kept
         yield last
         if number < stages.settings.rounds:
             drawn = stages.draw(hard, last.adapter)
 
 
 def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None, executor=None):
-    """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder."""
+    """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder, a Run or a path."""
+    run = run if isinstance(run, Run) else Run(run)
     return Stages(settings, run, sampler or LocalSampler(settings.model), executor).evaluate(tasks, adapter)
 
 
@@ -134,10 +146,10 @@ def _hard(stages, train):
     return hard, ([samples[place] for place in rows], [verdicts[place] for place in rows])
 
 
-def _round(stages, number, tasks, drawn, dev):
+def _round(stages, number, tasks, drawn, dev, count):
     """Lines 4 to 6: keep what passed of what the model so far drew, tune the base on it, evaluate."""
     samples, verdicts = drawn
-    examples = stages.examples(tasks, samples, verdicts)
+    examples = stages.examples(tasks, samples, verdicts, count)
     tuned = stages.tune(number, examples)
     passed = [sum(v.status == "passed" for v in row) for row in verdicts]
     counts = dict(

@@ -33,17 +33,17 @@ class SelfTrainingSettings:
     shown: str = _setting("trace", "trace", "of the failing run: trace, outcome (how the test ended), or nothing")
     style: str = _setting("inline", "inline", "how the trace is written, see naturalize")
     rationale: bool = _setting(True, "yes", "whether a rationale comes before the fix")
-    few_shot: tuple[str, ...] = _setting(
-        (), "a few", "solved examples before the base's prompts, never a tuned model's"
+    few_shot: int | tuple[str, ...] = _setting(
+        0, "a few", "solved examples before the base's prompts, never a tuned model's: how many of ours, or texts"
     )
-    instruction: str = _setting("", UNKNOWN, "text before the base's prompts")
+    instruction: bool | str = _setting(False, UNKNOWN, "whether ours stands before the base's prompts, or a text")
     max_tokens: int = _setting(200, UNKNOWN, "of an answer")
     eval_samples: int = _setting(16, UNKNOWN, "samples of a development task")
     seed: int = _setting(0, UNKNOWN, "of sampling and tuning")
     part: int = _setting(250, "-", "tasks that are stored together: what an interruption can cost")
     apart: bool = _setting(False, "-", "whether tuning runs in a process of its own, which gives all memory back")
     lora: LoraSettings = field(
-        default_factory=LoraSettings, metadata=dict(paper="all weights", about="how the base is tuned")
+        default_factory=LoraSettings, metadata=dict(paper=UNKNOWN, about="how the base is tuned")
     )
 
     def __post_init__(self):
@@ -61,9 +61,14 @@ class SelfTrainingSettings:
         if self.temperature < 0:
             raise ValueError(f"temperature is {self.temperature!r}: give 0, which is greedy, or more")
         if isinstance(self.few_shot, str):
-            raise ValueError("few_shot is one text: give a tuple of examples, as nextkit.few_shot.few_shot() does")
+            raise ValueError("few_shot is one text: give how many of the kit's own examples, or a tuple of your texts")
         if not 0 <= self.hard <= 1:
             raise ValueError(f"hard is {self.hard!r}: give a share between 0 and 1")
+        if self.hard_samples in (None, self.samples) and self.hard * self.samples < 1:
+            raise ValueError(
+                f"hard is {self.hard!r} with {self.samples} samples, so a task of which one passed is not hard, and of the "
+                "hard ones nothing passed that could be learnt from: set hard_samples (32 in the paper) or raise hard"
+            )
         if self.kept == "faithful" and not (self.rationale and self.shown == "trace"):
             raise ValueError("kept is 'faithful', which needs rationales and traces: set rationale=True, shown='trace'")
 

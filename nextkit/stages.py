@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nextkit.evaluation import evaluate, no_op_rate, pass_rates
+from nextkit.evaluation import evaluate, no_op_rate, pass_rates, problems
+from nextkit.few_shot import few_shot, instruction
 from nextkit.filtering import judge_all, keep, keep_random, of_shown_tests
 from nextkit.finetuning import finetune
 from nextkit.grounding import agreement, faithful, truth
 from nextkit.prompting import build_prompt
 from nextkit.records import from_dict
 from nextkit.runs import digest
-from nextkit.sampling import Sample, as_fix, fingerprint
+from nextkit.sampling import Sample, as_fix, fingerprint, resolve_model, weights_of
 from nextkit.sandbox import Verdict
 from nextkit.tracing import Step, Trace, trace_all
 
@@ -38,12 +39,16 @@ class Evaluation:
             agreement=agreement(self.tasks, self.samples),
             truth=truth(self.samples, self.traces),
         )
-        return evaluate(self.verdicts, **labels).assign(**beside)
+        return evaluate(self.verdicts, clusters=problems(self.tasks), **labels).assign(**beside)
 
     @property
     def tokens(self):
         """How many tokens were generated."""
         return sum(sample.tokens for row in self.samples for sample in row)
+
+
+class NothingKeptError(ValueError):
+    """No sample of a round was kept, so there is nothing to learn from."""
 
 
 class Stages:
@@ -53,6 +58,7 @@ class Stages:
         self.settings, self.run, self.sampler, self.executor = settings, run, sampler, executor
         self._prompts = {}  # by tasks and reader: each round asks for the same ones
         self.chat = getattr(sampler, "chat", False)  # tuning must see the prompts that sampling will
+        _check_same_model(settings, sampler)
         self.model = fingerprint(settings.model)  # part of every key: other weights under the same name are another run
 
     def traces(self, tasks):
@@ -72,10 +78,10 @@ class Stages:
         s = self.settings
         traces = [None] * len(tasks) if s.shown == "nothing" else self.traces(tasks)
         how = dict(style="outcome" if s.shown == "outcome" else s.style, rationale=s.rationale)
+        before = {} if tuned else _before(s, **how)
         if hasattr(self.sampler, "room"):
             how |= dict(room=self.sampler.room(s.max_tokens), length=self.sampler.length)
-        if not tuned:
-            how |= dict(few_shot=s.few_shot, instruction=s.instruction)
+        how |= before
         return [build_prompt(task, trace, **how) for task, trace in zip(tasks, traces, strict=True)]
 
     def sample(self, tasks, adapter, *, n=None):
@@ -83,7 +89,8 @@ class Stages:
         s = self.settings
         prompts = self.prompts(tasks, tuned=adapter is not None)
         keyed = dict(
-            model=self.model, chat=self.chat, adapter=_name(adapter), prompts=digest(prompts), n=n or s.samples,
+            model=self.model, chat=self.chat, **getattr(self.sampler, "identity", {}),
+            adapter=_name(adapter), weights=adapter and weights_of(adapter.path), prompts=digest(prompts), n=n or s.samples,
             temperature=s.temperature, max_tokens=s.max_tokens, seed=s.seed,
         )  # fmt: skip
         draw = partial(self._draw, n=keyed["n"], adapter=adapter)
@@ -120,19 +127,22 @@ class Stages:
         key = digest(sum(verdicts, []))
         if any(event.get("evaluation") == key for event in self.run.events()):
             return
-        table = evaluate(verdicts)
+        table = evaluate(verdicts, clusters=problems(tasks))
         rates = table[["k", "pass_at_k", "low", "high"]].values.tolist()
         counts = dict(tasks=len(tasks), samples=len(verdicts[0]))
         self.run.log(evaluation=key, adapter=_name(adapter), of=digest(tasks), rates=rates, **counts)
 
-    def examples(self, tasks, samples, verdicts):
-        """What is learnt from these tasks, as the settings choose it; its prompts are those of a tuned model."""
+    def examples(self, tasks, samples, verdicts, count=None):
+        """What is learnt from these tasks, as the settings choose it; its prompts are those of a tuned model.
+
+        count: of random samples; None for as many as passed and would have been kept.
+        """
         s, flat, judged = self.settings, sum(samples, []), sum(verdicts, [])
         if s.kept == "faithful":
             judged = [_unless(v, faithful(*of)) for v, of in zip(judged, self._told(tasks, samples), strict=True)]
         examples = keep(flat, judged, per_task=s.per_task, distinct=s.distinct)
         if s.kept == "random":
-            examples = keep_random(flat, judged, count=len(examples), seed=s.seed)
+            examples = keep_random(flat, judged, count=count or len(examples), seed=s.seed)
         prompts = {prompt.task_id: prompt.text for prompt in self.prompts(tasks, tuned=True)}
         return [replace(example, prompt=prompts[example.task_id]) for example in examples]
 
@@ -144,15 +154,31 @@ class Stages:
     def tune(self, number, examples):
         """The Adapter of a round."""
         s = self.settings
+        if not examples:
+            raise NothingKeptError(
+                f"round {number} has nothing to learn from: of its samples none was kept (kept={s.kept!r}); sample more per "
+                "task, raise the hard-task threshold, or start from easier tasks"
+            )
         lora = replace(s.lora, seed=s.lora.seed + s.seed)
         keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora), chat=self.chat)
         out = self.run.stage(f"adapter-{number}", keyed) / "adapter"
-        if out.exists():
-            return finetune(s.model, examples, out)
-        self.run.begin(out.parent, examples=len(examples))
+        done = out.exists()
+        if not done:
+            self.run.begin(out.parent, examples=len(examples))
         adapter = finetune(s.model, examples, out, lora, chat=self.chat, apart=s.apart)
-        self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)
+        if not done:
+            self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)
         return adapter
+
+
+def _before(settings, style, rationale):
+    """What stands before the base's prompts: texts of the caller's, or the kit's own, in the form of these prompts."""
+    how = dict(style=None if settings.shown == "nothing" else style, rationale=rationale)
+    shots, told = settings.few_shot, settings.instruction
+    return dict(
+        few_shot=few_shot(shots, **how) if isinstance(shots, int) else shots,
+        instruction=(instruction(**how) if told else "") if isinstance(told, bool) else told,
+    )
 
 
 def _trace(tasks, number, executor):
@@ -167,6 +193,15 @@ def _judge(pairs, number, hidden, executor):
 def _unless(verdict, kept):
     """The Verdict, or one that is not passed where the sample is not to be kept."""
     return verdict if kept or verdict.status != "passed" else replace(verdict, status="failed")
+
+
+def _check_same_model(settings, sampler):
+    """Raises ValueError where a local sampler has other weights than those that are tuned."""
+    if isinstance(path := getattr(sampler, "path", None), str) and path != resolve_model(settings.model):
+        raise ValueError(
+            f"the sampler's model is {path!r}, the settings' {settings.model!r}: what one writes cannot tune the other; "
+            "name the same model in both"
+        )
 
 
 def _name(adapter):

@@ -1,6 +1,7 @@
 """Tuning a tiny random model, and what is written of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, load_tokenizer
 
 EXAMPLES = [Example("t", "def f(x):\n# Why:", f" no\n# Fix:\n{'x' * k}") for k in range(1, 9)]
+SETTINGS = LoraSettings(rank=4, alpha=8, epochs=20, max_steps=20, batch_size=4, learning_rate=2e-2)
 
 
 @pytest.fixture(scope="module")
 def adapter(tiny_model, tmp_path_factory):
-    settings = LoraSettings(rank=4, alpha=8, epochs=20, max_steps=20, batch_size=4, learning_rate=2e-2)
-    return finetune(tiny_model, EXAMPLES, tmp_path_factory.mktemp("run") / "adapter", settings)
+    return finetune(tiny_model, EXAMPLES, tmp_path_factory.mktemp("run") / "adapter", SETTINGS)
 
 
 def test_the_loss_falls(adapter):
@@ -46,15 +47,23 @@ def test_a_tuned_model_answers_otherwise_and_the_base_stays_as_it_was(tiny_model
 
 
 def test_a_finished_adapter_is_not_trained_again(tiny_model, adapter):
-    assert finetune(tiny_model, [], adapter.path) == adapter
+    assert finetune(tiny_model, EXAMPLES, adapter.path, SETTINGS) == adapter
 
 
-def test_an_adapter_stored_before_there_was_validation_is_read(tiny_model, adapter, tmp_path):
-    stored = json.loads((Path(adapter.path) / "adapter.json").read_text())
-    assert stored.pop("validation_losses") == []
-    (tmp_path / "adapter.json").write_text(json.dumps(stored))
-    read = finetune(tiny_model, [], tmp_path)
-    assert read.losses == adapter.losses and read.validation_losses == () and read.path == str(tmp_path)
+@pytest.mark.parametrize("changed", [dict(examples=EXAMPLES[1:]), dict(settings=LoraSettings(rank=8)), dict(chat=True)])
+def test_an_adapter_that_was_made_otherwise_is_not_taken_for_it(tiny_model, adapter, changed):
+    with pytest.raises(ValueError, match="tuned with other examples or settings.*a folder of its own"):
+        finetune(**(dict(base=tiny_model, examples=EXAMPLES, out=adapter.path, settings=SETTINGS) | changed))
+
+
+def test_an_adapter_that_was_tuned_anew_is_loaded_anew(tiny_model, tmp_path):
+    sampler, answers = LocalSampler(tiny_model, progress=False), []
+    for rate in (0.02, 0.2):
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        finetune(tiny_model, EXAMPLES, tmp_path / "a", LoraSettings(max_steps=3, batch_size=4, learning_rate=rate))
+        weights = sampler.model(str(tmp_path / "a")).state_dict()
+        answers.append(next(value.clone() for name, value in weights.items() if "q_proj" in name))
+    assert not answers[0].equal(answers[1])
 
 
 def test_an_adapter_has_the_layout_of_peft_and_names_its_base(tiny_model, adapter):

@@ -39,7 +39,7 @@ def tuned(run, number, losses=(0.5, 0.25), seconds=30.0, done=True):
     folder = run.stage(f"adapter-{number}", dict(number=number))
     run.begin(folder, examples=7)
     lines = [json.dumps(dict(step=n, steps=len(losses), loss=loss)) for n, loss in enumerate(losses, 1)]
-    (folder / "losses.jsonl").write_text("\n".join(lines))
+    (folder / "adapter.losses.jsonl").write_text("\n".join(lines))
     if done:
         run.stored(folder / "adapter", seconds=seconds, steps=len(losses))
     return folder.name
@@ -75,6 +75,24 @@ def test_an_interrupted_stage_that_was_begun_again_counts_once(run):
     stage(run)
     (found,) = status(run.folder)["stages"]
     assert (found["rows"], found["parts"], found["state"]) == (5, 3, "done")
+
+
+def test_a_stage_that_is_gone_on_with_is_the_one_at_work_though_others_were_begun_since(run):
+    stage(run, upto=1)
+    stage(run, "traces")
+    with run.working(rounds=1):
+        stage(run, upto=2)
+        now = status(run.folder)["now"]
+    assert (now["label"], now["rows"]) == ("samples, base", 4)
+
+
+def test_what_is_left_does_not_count_the_rounds_of_earlier_work(run):
+    with run.working(rounds=1):
+        tuned(run, 1, seconds=500.0)
+    with run.working(rounds=3):
+        tuned(run, 2, seconds=30.0)
+        found = status(run.folder)
+    assert found["left"]["until"] == pytest.approx(found["changed"] + 30, abs=1)
 
 
 def test_a_stage_that_was_left_for_another_is_called_unfinished(run):
@@ -178,7 +196,7 @@ def test_the_status_is_plain_data_and_reading_writes_nothing(run):
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("broken", ["events.jsonl", "parameters.json", "losses.jsonl"])
+@pytest.mark.parametrize("broken", ["events.jsonl", "parameters.json", "adapter.losses.jsonl"])
 def test_a_half_written_file_is_no_error(run, broken):
     stage(run)
     tuned(run, 1)

@@ -13,9 +13,10 @@ import pytest
 from nextkit import stages
 from nextkit.finetuning import Adapter
 from nextkit.runs import Run
-from nextkit.sampling import Sample
-from nextkit.selftraining import SelfTrainingSettings, self_train
+from nextkit.sampling import LocalSampler, Sample
+from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
 from nextkit.settings import settings_table
+from nextkit.stages import NothingKeptError
 
 RIGHT, WRONG = "def f(x):\n    return x + 1", "def f(x):\n    return x + 3"
 SETTINGS = SelfTrainingSettings(rounds=2, samples=4, eval_samples=4, hard=0.5)
@@ -65,14 +66,66 @@ def test_the_round_that_does_best_on_dev_wins(tuned, tasks, tmp_path):
 
 
 def test_easy_tasks_are_left_out(tuned, tasks, tmp_path):
-    result = self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 3, "1": 4, "2": 4}))
-    assert result.rounds[1].hard_tasks == 0 and tuned[0][1] == []
+    with pytest.raises(
+        NothingKeptError, match="round 1 has nothing to learn from.*kept='passed'"
+    ):  # one task, and easy
+        self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 3, "1": 4, "2": 4}))
 
 
 def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):
     settings = replace(SETTINGS, kept="random", rounds=1, hard=1.0, seed=2)
     self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 1}))
     assert len(tuned[0][1]) == 1
+
+
+def test_in_later_rounds_the_control_trains_on_as_many_as_in_the_first(tuned, tasks, tmp_path):
+    train = [replace(tasks[0][0], task_id=f"t/{number}") for number in range(4)]
+    settings = replace(SETTINGS, kept="random", hard=1.0)
+    self_train(settings, Run(tmp_path), train, tasks[1], sampler=Scripted({None: 2, "1": 0, "2": 0}))
+    assert [len(examples) for _, examples in tuned] == [4, 4]
+
+
+def test_tasks_that_share_an_id_are_refused(tasks, tmp_path):
+    with pytest.raises(ValueError, match="2 of the tasks in train and dev have the id 't/1'"):
+        self_train(SETTINGS, tmp_path, tasks[0], tasks[0], sampler=Scripted({None: 1}))
+
+
+def test_a_sampler_of_another_model_is_refused(tasks, tmp_path, tiny_model):
+    with pytest.raises(ValueError, match="name the same model in both"):
+        self_train(SETTINGS, tmp_path, *tasks, sampler=LocalSampler(tiny_model, progress=False))
+
+
+def test_a_sampler_that_answers_otherwise_is_asked_anew(tuned, tasks, tmp_path):
+    for stop in ("a", "b"):
+        model = Scripted({None: 1})
+        model.identity = dict(stop=(stop,))
+        evaluate_model(SETTINGS, tmp_path, tasks[1], sampler=model)
+        assert model.calls == 1
+
+
+def test_adapters_from_elsewhere_are_told_apart_by_their_weights(tasks, tmp_path):
+    for name in ("good", "bad"):
+        folder = tmp_path / "mine-1" / name
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_text(name)
+        model = Scripted({"1": 2})
+        adapter = Adapter(str(folder), "offline-base", 1, 1, 1, (1.0,), 0.0)
+        evaluate_model(SETTINGS, tmp_path / "run", tasks[1], adapter=adapter, sampler=model)
+        assert model.calls == 1
+
+
+def test_a_threshold_that_leaves_nothing_to_learn_is_refused():
+    with pytest.raises(ValueError, match="hard is 0.1 with 8 samples.*hard_samples"):
+        SelfTrainingSettings(hard=0.1)
+    assert SelfTrainingSettings(hard=0.1, hard_samples=32).hard == 0.1
+
+
+def test_the_kits_own_examples_have_the_form_of_the_prompts(tuned, tasks, tmp_path):
+    model = Scripted({None: 1, "1": 2})
+    settings = replace(SETTINGS, rounds=1, shown="nothing", rationale=False, few_shot=1, instruction=True)
+    self_train(settings, Run(tmp_path), *tasks, sampler=model)
+    assert all(text.startswith("Each program below is wrong.") for text in model.prompts[None])
+    assert not any("# (" in text or "# Why:" in text for text in model.prompts[None])
 
 
 def test_empty_lists_of_tasks_are_refused_by_their_name(tasks, tmp_path):
@@ -85,8 +138,8 @@ def test_a_task_that_does_not_fit_is_named_before_anything_is_sampled(tasks, tmp
         room, length = staticmethod(lambda max_tokens: 20), staticmethod(len)
 
     sampler = Narrow({None: 1})
-    with pytest.raises(ValueError, match="task 't/1' does not fit into a prompt of 20 tokens.*max_tokens"):
-        self_train(SETTINGS, tmp_path, tasks[0], tasks[0], sampler=sampler)
+    with pytest.raises(ValueError, match="task 't/dev' does not fit into a prompt of 20 tokens.*max_tokens"):
+        self_train(SETTINGS, tmp_path, *tasks, sampler=sampler)
     assert sampler.calls == 0
 
 

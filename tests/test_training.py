@@ -65,7 +65,7 @@ def assert_same(adapter, other):
 
 
 def logged(out):
-    return [json.loads(line) for line in out.with_name("losses.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in out.with_name(out.name + ".losses.jsonl").read_text().splitlines()]
 
 
 def starved(monkeypatch, fits):
@@ -124,7 +124,7 @@ def test_one_checkpoint_is_kept_and_none_of_a_finished_adapter(tiny_model, tmp_p
     tune_until(9, *args)
     assert [path.name for path in tmp_path.glob("*.checkpoints/checkpoint-*")] == ["checkpoint-8"]
     finetune(*args)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "losses.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "adapter.losses.jsonl"]
 
 
 def test_without_save_steps_no_checkpoint_is_written(tiny_model, tmp_path):
@@ -146,7 +146,7 @@ def test_losses_after_the_checkpoint_are_dropped_when_tuning_goes_on(tiny_model,
     args = (tiny_model, EXAMPLES, tmp_path / "adapter", SETTINGS)
     tune_until(7, *args)
     before = logged(tmp_path / "adapter")
-    with (tmp_path / "losses.jsonl").open("a") as file:
+    with (tmp_path / "adapter.losses.jsonl").open("a") as file:
         file.write('{"step": 8, "st')  # what a kill leaves
     finetune(*args)
     after = logged(tmp_path / "adapter")
@@ -269,10 +269,10 @@ def test_two_processes_give_the_losses_of_one_and_one_adapter(tiny_model, tmp_pa
         [*command, "-m", "nextkit.finetuning.job", str(tmp_path / "job.json")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    adapter = finetune(tiny_model, EXAMPLES, tmp_path / "run" / "adapter")
+    adapter = finetune(tiny_model, EXAMPLES, tmp_path / "run" / "adapter", SETTINGS)
     assert adapter.losses == pytest.approx(unbroken.losses, rel=0.02)
     assert [json.loads(line)[0] for line in done.stdout.splitlines()] == list(range(1, 11))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["adapter", "losses.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["adapter", "adapter.losses.jsonl"]
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_said_clearly(monkeypatch):

@@ -8,7 +8,7 @@ completion (rationale and fix), never the prompt.
     sampler.sample(prompts, 16, adapter=adapter.path)
     merge(adapter, "models/mine")  # a model of its own, for any engine
 
-Tuning that was interrupted goes on from its last checkpoint when it is called again. The losses stand in losses.jsonl
+Tuning that was interrupted goes on from its last checkpoint when it is called again. The losses stand in OUT.losses.jsonl
 beside the adapter as they come. `finetuning.job` tunes in a process of its own, and on several devices at once.
 """
 
@@ -67,7 +67,8 @@ class LoraSettings:
 class Adapter:
     """A tuned LoRA adapter in peft's layout. losses: one a step. parameters: how many were trained.
 
-    seconds: of training, since it was last started. validation_losses: pairs (step, loss on what was held out).
+    seconds: of training, since it was last started. validation_losses: pairs (step, loss on what was held out). key: a
+    hash of what it was made of: base, examples, settings.
     """
 
     path: str
@@ -78,20 +79,21 @@ class Adapter:
     losses: tuple[float, ...]
     seconds: float
     validation_losses: tuple[tuple[int, float], ...] = ()
+    key: str = ""
 
 
 def finetune(base, examples, out, settings=None, *, chat=False, apart=False, report=None):
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
-    A finished adapter found at `out` is returned as it is; one that was begun with the same model, examples and
-    settings is gone on with. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
+    A finished adapter found at `out` is returned, if it was made of the same model, examples and settings; one that was
+    begun with them is gone on with. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
     a process of its own, so that all memory comes back when it ends, and with it the time to load the libraries again.
     report: called with (step, steps, loss) in place of a progress bar. Raises ValueError when there is nothing to train
-    on, RuntimeError when that process fails or the device's memory does not hold one example.
+    on, or `out` holds an adapter made otherwise, RuntimeError when that process fails or the device's memory does not hold one example.
     """
     settings, out = settings or LoraSettings(), Path(out)
     if (out / "adapter.json").exists():
-        return _read(out)
+        return _same(_read(out), key(base, examples, settings, chat))
     if not examples:
         raise ValueError(
             "there are no examples to train on: no sample passed its tests; sample more per task, raise the hard-task "
@@ -111,7 +113,7 @@ def finetune(base, examples, out, settings=None, *, chat=False, apart=False, rep
     held_out = tuple((entry["step"], round(entry["eval_loss"], 4)) for entry in log if "eval_loss" in entry)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     seconds = round(time.monotonic() - started, 1)
-    adapter = Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds, held_out)
+    adapter = Adapter(str(out), str(base), len(examples), len(losses), parameters, losses, seconds, held_out, plan.key)
     if is_main():
         _save(model, out, adapter)
         shutil.rmtree(plan.folder, ignore_errors=True)
@@ -180,7 +182,6 @@ def _plan(name, path, examples, out, settings, chat, report):
     train, held_out = (
         [encode_example(tokenizer, example, chat, stops) for example in some] for some in _split(examples, settings)
     )
-    everything = [fingerprint(path), chat, asdict(settings), [asdict(example) for example in examples]]
     return Plan(
         name=name,
         model=lambda: _with_lora(load_model(path, dtype=_resting_dtype()), settings),
@@ -189,10 +190,27 @@ def _plan(name, path, examples, out, settings, chat, report):
         validation=held_out,
         settings=settings,
         folder=out.with_name(out.name + ".checkpoints"),
-        key=hashlib.sha256(json.dumps(everything).encode()).hexdigest(),
-        losses=out.with_name("losses.jsonl"),
+        key=key(name, examples, settings, chat),
+        losses=out.with_name(out.name + ".losses.jsonl"),
         report=report,
     )
+
+
+def key(base, examples, settings, chat):
+    """A hash of all that an adapter is made of."""
+    weights = fingerprint(base).rpartition(" ")[2]  # of a folder the hash alone, by whatever path it is named
+    everything = [weights, chat, asdict(settings), [asdict(example) for example in examples]]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+def _same(adapter, wanted):
+    """The Adapter, if it was made of what is wanted. Raises ValueError where it was not."""
+    if adapter.key != wanted:
+        raise ValueError(
+            f"{adapter.path} holds an adapter of {adapter.base!r} that was tuned with other examples or settings: give "
+            "this one a folder of its own, or delete that one"
+        )
+    return adapter
 
 
 def _resting_dtype():

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nextkit.prompting import messages, parse_completion
+from nextkit.prompting import messages, parse_completion, parse_program
 from nextkit.sampling.loading import (
     best_dtype,
     fingerprint,
@@ -21,10 +21,17 @@ from nextkit.sampling.loading import (
     load_tokenizer,
     pick_device,
     resolve_model,
+    weights_of,
 )
 
 __all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "decode", "encode_prompt", "has_chat_template"]
-__all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model"]  # of `loading`, taken from here too
+__all__ += [
+    "fingerprint",
+    "load_model",
+    "load_tokenizer",
+    "resolve_model",
+    "weights_of",
+]  # of `loading`, taken from here too
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75
@@ -46,8 +53,8 @@ class Sample:
 
 
 def as_fix(sample):
-    """The Sample of a completion that is a program from its first character on: no rationale was asked for."""
-    return replace(sample, rationale="", fix=sample.text.strip("\n"))
+    """The Sample of a completion that is a program alone, fenced or not: no rationale was asked for."""
+    return replace(sample, rationale="", fix=parse_program(sample.text))
 
 
 class Sampler(Protocol):
@@ -130,16 +137,22 @@ class LocalSampler:
 
     def model(self, adapter=None):
         """The model in use, with the LoRA adapter of that folder merged in; the last one is kept."""
-        if self._loaded[0] != adapter:
+        key = adapter and (str(adapter), weights_of(adapter))  # the folder may have been tuned anew
+        if self._loaded[0] != key:
             self._loaded = (object(), None)  # first the old weights go: the memory may not hold two
             _free_memory()
-            self._loaded = (adapter, load_model(self.path, adapter, device=self.device, dtype=self.dtype))
+            self._loaded = (key, load_model(self.path, adapter, device=self.device, dtype=self.dtype))
         return self._loaded[1]
 
     @property
     def model_in_use(self):
         """The model that sampled last."""
         return self._loaded[1]
+
+    @property
+    def identity(self):
+        """What its answers depend on, beside the model and the arguments of sample(): part of a stage's key."""
+        return dict(stop=self.stop)
 
     def room(self, max_tokens):
         """How many tokens a prompt may have that is answered by so many; a few are spared for template and seams."""

@@ -57,6 +57,12 @@ def fingerprint(model):
     return f"{model} {total.hexdigest()[:12]}"
 
 
+def weights_of(adapter):
+    """A short hash of the weights that lie in an adapter's folder."""
+    files = sorted(Path(adapter).glob("adapter_model.*"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
 def load_config(path):
     """The configuration of a model. Raises ValueError where it cannot be had, or is not of a causal language model."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig

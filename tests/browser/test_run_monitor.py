@@ -14,7 +14,7 @@ def tune(folder, number, losses=(0.5, 0.25)):
     stage = run.stage(f"adapter-{number}", dict(number=number))
     run.begin(stage, examples=number)
     lines = [json.dumps(dict(step=n, steps=len(losses), loss=loss)) for n, loss in enumerate(losses, 1)]
-    (stage / "losses.jsonl").write_text("\n".join(lines))
+    (stage / "adapter.losses.jsonl").write_text("\n".join(lines))
     run.stored(stage / "adapter", seconds=3.0, steps=len(losses))
 
 
