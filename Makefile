@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Tests run side by side, each process of theirs on one thread: two that compute with all cores only wait for each other.
 PYTEST := NEXTKIT_FAST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
 
-.PHONY: demo test lab clean
+.PHONY: demo test browser other-pythons lab clean
 
 demo: $(READY)
 	$(BIN)/python -m nextkit.demo
@@ -18,9 +18,14 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
 	$(PYTEST) --dist=loadfile tests --ignore=tests/browser
-	$(BIN)/python -m pytest tests/browser
-	tests/other_pythons.sh
+	$(MAKE) --jobs=2 --output-sync=target browser other-pythons
 	$(PYTEST) --nbmake --nbmake-timeout=600 notebooks
+
+browser: $(READY)
+	$(BIN)/python -m pytest tests/browser
+
+other-pythons: $(READY)
+	tests/other_pythons.sh
 
 lab: $(READY)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb

@@ -10,6 +10,8 @@ import os
 import warnings
 from pathlib import Path
 
+import pandas as pd
+
 from nextkit.sampling import LocalSampler
 from nextkit.sampling.endpoint import EndpointSampler
 from nextkit.sampling.loading import is_url
@@ -33,11 +35,12 @@ def _found(name):
     return str(folder) if "/" in name and (folder / "config.json").exists() else name
 
 
-FAST = bool(os.environ.get("NEXTKIT_FAST"))
+FAST = os.environ.get("NEXTKIT_FAST", "0") not in ("", "0")
 SERVER, MODEL = server_and_model(os.environ.get("NEXTKIT_MODEL", "offline-base"))
 CHAT = os.environ.get("NEXTKIT_CHAT") != "0"
 DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
+pd.set_option("display.max_colwidth", None)  # tables of text are there to be read
 
 # The small example that the first notebooks share: it should return the odd numbers.
 SEPARATE = RepairTask(
@@ -57,5 +60,10 @@ def size(normal, fast):
 def sampler(**options):
     """The Sampler of MODEL: an EndpointSampler where SERVER serves it, else a LocalSampler; options are its own."""
     if SERVER is None:
-        return LocalSampler(MODEL, **(dict(chat=None if CHAT else False) | options))
+        return local_sampler(**options)
     return EndpointSampler(SERVER, MODEL, **(dict(chat=CHAT) | options))
+
+
+def local_sampler(**options):
+    """The LocalSampler of MODEL, for what needs its weights here, also where SERVER serves it."""
+    return LocalSampler(MODEL, **(dict(chat=None if CHAT else False) | options))

@@ -8,6 +8,7 @@ import pytest
 
 from nextkit.filtering import Example
 from nextkit.finetuning import LoraSettings, encode_example, finetune, loss_mask, merge
+from nextkit.finetuning.job import _told
 from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, load_tokenizer
 
@@ -124,3 +125,10 @@ def test_tuning_in_a_process_of_its_own_gives_the_same_adapter(tiny_model, tmp_p
 def test_a_process_that_fails_says_why(tmp_path):
     with pytest.raises(RuntimeError, match="(?s)tuning in a process of its own failed.*no model at 'nowhere'"):
         finetune("nowhere", EXAMPLES, tmp_path / "a", apart=True)
+
+
+@pytest.mark.parametrize(
+    "line, told", [("[1, 9, 0.5]\n", [1, 9, 0.5]), ("Hello from a library!\n", None), ("3\n", None)]
+)
+def test_a_line_that_a_library_prints_is_no_step(line, told):
+    assert _told(line) == told

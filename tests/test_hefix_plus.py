@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -157,3 +158,9 @@ def test_what_no_literal_can_say_is_left_out(value):
 def test_generators_can_be_wrapped(sandbox):
     written = write_tests("def f(n): yield from range(n)", "f", [[2]], sandbox=sandbox, wrap="list")
     assert written == (["assert list(f(2)) == [0, 1]"], 0)
+
+
+def test_a_reference_that_does_not_pass_gives_candidates_no_time(tasks, sandbox):
+    wrong = replace(tasks[0], reference=tasks[0].buggy, meta={})
+    with pytest.warns(UserWarning, match="hefix-plus/0: the reference does not pass"):
+        assert module._timed(wrong, sandbox).meta == {}

@@ -119,6 +119,9 @@ def _is_floats(value):
 def _timed(task, sandbox):
     """The task with the seconds that its reference takes, by which candidates are timed."""
     verdict = check_program(task, task.reference, hidden=True, sandbox=sandbox, timeout=60)
+    if verdict.status != "passed":
+        warnings.warn(f"{task.task_id}: the reference does not pass: {verdict.message}", stacklevel=2)
+        return task
     return replace(task, meta=task.meta | dict(seconds=round(verdict.seconds, 3)))
 
 

@@ -55,7 +55,7 @@ def finetune_apart(base, examples, out, settings, chat):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
             with tqdm(desc="tuning", unit="step") as bar:
-                for step, bar.total, loss in map(json.loads, child.stdout):
+                for step, bar.total, loss in filter(None, map(_told, child.stdout)):
                     bar.set_postfix(loss=loss, refresh=False)
                     bar.update(step - bar.n)
             if child.wait():
@@ -69,6 +69,15 @@ def finetune_apart(base, examples, out, settings, chat):
 
 def _print_step(*told):
     print(json.dumps(told), flush=True)
+
+
+def _told(line):
+    """What `_print_step` printed; None for a line of somebody else's, such as a library's greeting."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and len(found) == 3 else None
 
 
 if __name__ == "__main__":
