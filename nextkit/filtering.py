@@ -8,14 +8,13 @@ fix that returns the buggy program unchanged can never be kept, because that pro
     examples = keep(samples, verdicts, per_task=6)
 """
 
-import ast
 import functools
 import random
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 from nextkit.parallel import check_either, in_order
-from nextkit.prompting import same_program
+from nextkit.prompting import same_program, shape
 from nextkit.sandbox import default_sandbox
 
 
@@ -48,14 +47,12 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
     Raises ValueError when tasks and samples differ in length.
     """
     check_either(executor, sandbox)
-    pairs = list(zip(tasks, samples, strict=True))
+    pairs = _pairs(tasks=tasks, samples=samples)
     if executor is not None:
         work = functools.partial(_judge_pair, hidden=hidden)
         return in_order(work, pairs, workers=None, desc="judging", unit="task", executor=executor)
-    sandbox = sandbox or default_sandbox()
     programs = [(task, fix) for task, row in pairs for fix in _fixes(row)]
-    work = functools.partial(_check_pair, hidden=hidden, sandbox=sandbox)
-    found = iter(in_order(work, programs, workers=sandbox.workers, desc="judging", unit="program"))
+    found = iter(_check_all(programs, hidden=hidden, sandbox=sandbox, desc="judging", unit="program"))
     rows = [{fix: next(found) for fix in _fixes(row)} for _, row in pairs]
     return [[verdicts[sample.fix] for sample in row] for verdicts, (_, row) in zip(rows, pairs, strict=True)]
 
@@ -77,8 +74,23 @@ def _judge_pair(pair, hidden):
     return judge(*pair, hidden=hidden)
 
 
+def _check_all(programs, executor=None, *, hidden=False, sandbox=None, **bar):
+    """The Verdict on each pair (task, program), in order. bar: desc and unit of the progress bar."""
+    sandbox = None if executor is not None else sandbox or default_sandbox()
+    work = functools.partial(_check_pair, hidden=hidden, sandbox=sandbox)
+    return in_order(work, programs, workers=sandbox and sandbox.workers, executor=executor, **bar)
+
+
 def _check_pair(pair, hidden, sandbox):
     return check_program(*pair, hidden=hidden, sandbox=sandbox)
+
+
+def _pairs(**two):
+    """The pairs of two lists, given by name. Raises ValueError that names both where they differ in length."""
+    (one, ones), (other, others) = ((name, list(items)) for name, items in two.items())
+    if len(ones) != len(others):
+        raise ValueError(f"{len(ones)} {one} but {len(others)} {other}: they belong together, one by one, in order")
+    return list(zip(ones, others, strict=True))
 
 
 def _fixes(samples):
@@ -93,7 +105,7 @@ def keep(samples, verdicts, *, per_task=6, distinct=True):
     not known; ours is 6; None for no cap). distinct: a program that passed twice counts once. Raises ValueError when
     the two differ in length.
     """
-    passed = [s for s, v in zip(samples, verdicts, strict=True) if v.status == "passed"]
+    passed = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status == "passed"]
     return _examples(_distinct(passed) if distinct else passed, per_task)
 
 
@@ -102,7 +114,7 @@ def keep_random(samples, verdicts, *, count, seed=0):
 
     Raises ValueError when the two lists differ in length.
     """
-    usable = [s for s, v in zip(samples, verdicts, strict=True) if v.status != "unparseable"]
+    usable = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status != "unparseable"]
     random.Random(seed).shuffle(usable)
     return _examples(_distinct(usable)[:count], None)
 
@@ -126,10 +138,16 @@ def unchanged(task, sample):
     return same_program(task.buggy, sample.fix)
 
 
-def check_repairable(tasks, *, sandbox=None):
-    """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the task."""
-    for task in tasks:
-        if check_program(task, task.buggy, sandbox=sandbox).status == "passed":
+def check_repairable(tasks, executor=None, *, sandbox=None):
+    """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the first other.
+
+    executor: as `judge` takes it.
+    """
+    check_either(executor, sandbox)
+    programs = [(task, task.buggy) for task in tasks]
+    verdicts = _check_all(programs, executor, sandbox=sandbox, desc="checking tasks", unit="task")
+    for task, verdict in zip(tasks, verdicts, strict=True):
+        if verdict.status == "passed":
             raise ValueError(
                 f"task {task.task_id!r}: the buggy program passes all {len(task.tests)} shown tests, so there is "
                 "nothing to repair: show a test that it fails, or leave the task out"
@@ -141,15 +159,8 @@ def _distinct(samples):
     """The first sample of each program of each task."""
     seen = {}
     for sample in samples:
-        seen.setdefault((sample.task_id, _normal(sample.fix)), sample)
+        seen.setdefault((sample.task_id, shape(sample.fix)), sample)
     return list(seen.values())
-
-
-def _normal(program):
-    try:
-        return ast.dump(ast.parse(program))
-    except (SyntaxError, ValueError, RecursionError):
-        return program.strip()
 
 
 def _examples(samples, per_task):

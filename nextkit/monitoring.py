@@ -122,7 +122,9 @@ def _stages(folder, events, going_on):
     for event in events:
         if "folder" in event:
             by_folder.setdefault(event["folder"], []).append(event)
-    at_work = next((event["folder"] for event in reversed(events) if "folder" in event), None)  # it may be an old one again
+    at_work = next(
+        (event["folder"] for event in reversed(events) if "folder" in event), None
+    )  # it may be an old one again
     stages = [_stage(folder, some) for some in by_folder.values()]
     for stage in stages:
         last = going_on and stage["folder"] == at_work

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from nextkit.naturalize import count_tokens, naturalize
 
 WHY, FIX = "# Why:", "# Fix:"
-_FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.S)
+# An opening fence has one word after it at most, and a space, a colon or nothing before it: the end of an inline ```x```
+# opens nothing.
+_FENCE = re.compile(r"(?<![^\s:])`{3,}[ \t]*+[^\s`]*+[ \t\r]*+\n(.*?)(?:`{3,}|\Z)", re.S)
 
 
 @dataclass(frozen=True)
@@ -102,23 +104,50 @@ def format_answer(rationale, fix):
 def parse_completion(text):
     """The Answer in a completion; never raises.
 
-    Takes what stands before `# Fix:` as rationale and what follows as program; a fenced block counts as the program
-    wherever it stands. An answer that does not parse as Python keeps its text: the judge calls it unparseable.
+    Takes what stands before `# Fix:` as rationale, and of what follows the program (`parse_program`). Without that
+    mark the last fenced block is the program, since a rationale may quote code in others; without a block there is
+    none. A program that does not parse as Python keeps its text: the judge calls it unparseable.
     """
     before, mark, after = text.partition(FIX)
-    rationale = before.removeprefix(WHY) if mark else before
-    fenced = _FENCE.search(after if mark else text)
-    if fenced:
-        rationale = rationale if mark else text[: fenced.start()]
-        after = fenced.group(1)
-    elif not mark:
-        rationale, after = text, ""
-    return Answer(rationale.removeprefix(WHY).strip(), after.strip("\n").rstrip())
+    if mark:
+        return Answer(_rationale(before), parse_program(after))
+    blocks = _blocks(text)
+    if not blocks:
+        return Answer(_rationale(text), "")
+    return Answer(_rationale(text[: blocks[-1].start()]), _trimmed(blocks[-1][1]))
+
+
+def parse_program(text):
+    """The program in an answer that is to be nothing else: its first fenced block, or all of it where there is none."""
+    blocks = _blocks(text)
+    return _trimmed(blocks[0][1] if blocks else text)
 
 
 def same_program(one, other):
     """Whether two programs are equal but for layout and comments; text that does not parse equals only itself."""
+    return shape(one) == shape(other)
+
+
+def shape(program):
+    """What tells a program from others, whatever its layout and comments: its syntax tree as text.
+
+    Text that does not parse is its own shape, without the space around it.
+    """
     try:
-        return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
-    except (SyntaxError, ValueError, RecursionError):
-        return one.strip() == other.strip()
+        return ast.dump(ast.parse(program))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: what is nested too deep for the parser
+        return program.strip()
+
+
+def _blocks(text):
+    """The fenced blocks of a text, as matches; those with nothing in them only where there are no others."""
+    blocks = list(_FENCE.finditer(text))
+    return [block for block in blocks if block[1].strip()] or blocks
+
+
+def _rationale(text):
+    return text.strip().removeprefix(WHY).strip()
+
+
+def _trimmed(program):
+    return program.lstrip("\r\n").rstrip()

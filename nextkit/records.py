@@ -51,11 +51,11 @@ def whole(path):
         _remove(partial)
 
 
-def append_jsonl(path, fields):
+def append_jsonl(path, data):
     """Add a line to a file of JSON Lines, in one write; a half-written line before it stays apart from it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(fields, ensure_ascii=False) + "\n"
+    line = json.dumps(data) + "\n"  # ASCII: a model may write half of a surrogate pair, which UTF-8 cannot hold
     with path.open("ab+") as file:
         if file.tell() and not _ends_a_line(file):
             line = "\n" + line
@@ -65,7 +65,8 @@ def append_jsonl(path, fields):
 def read_jsonl(path, cls):
     """The records of class `cls` stored at `path`. Raises ValueError naming the file and the line that does not fit."""
     path, records = Path(path), []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text in JSON may hold U+2028 as it is
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

@@ -87,7 +87,7 @@ def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_rou
     _check_tasks(train, dev)
     run, rounds = run if isinstance(run, Run) else Run(run), []
     stages = Stages(settings, run, sampler or LocalSampler(settings.model), executor)
-    check_repairable([*train, *dev])
+    check_repairable([*train, *dev], executor)
     with run.working(rounds=settings.rounds):
         for r in _rounds(stages, train, dev):
             rounds.append(r)

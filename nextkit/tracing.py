@@ -12,6 +12,7 @@ import functools
 from dataclasses import dataclass
 
 from nextkit.parallel import check_either, in_order
+from nextkit.sandbox import default_sandbox
 from nextkit.tracer import run_traced
 
 
@@ -84,20 +85,23 @@ def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, kee
     check_either(executor, sandbox)
     if executor is not None:
         return executor.submit(trace, task, program=program, test=test, **limits).result()
+    sandbox = sandbox or default_sandbox()
     program = task.buggy if program is None else program
     first, how = None, dict(setup=task.setup, oracle=task.oracle, tolerance=task.tolerance) | limits
     for source in _chosen(task, test):
-        found = _record(task.task_id, program, source, _in_sandbox(sandbox, program, source, how))
+        found = _record(task.task_id, program, source, sandbox.trace(program=program, test=source, **how))
         if found.outcome != "passed":
             return found
         first = first or found
     return first
 
 
-def trace_all(tasks, executor=None, **options):
+def trace_all(tasks, executor=None, *, sandbox=None, **options):
     """The Traces of many tasks, in order, with a progress bar; the options are those of `trace`."""
-    work = functools.partial(trace, **options)
-    return in_order(work, tasks, workers=2, desc="tracing", unit="task", executor=executor)
+    check_either(executor, sandbox)
+    sandbox = None if executor is not None else sandbox or default_sandbox()
+    work, workers = functools.partial(trace, sandbox=sandbox, **options), sandbox and sandbox.workers
+    return in_order(work, tasks, workers=workers, desc="tracing", unit="task", executor=executor)
 
 
 def trace_in_process(program, test, *, task_id="", **limits):
@@ -114,14 +118,6 @@ def _chosen(task, test):
         if not -len(task.tests) <= number < len(task.tests):
             raise ValueError(f"task {task.task_id!r} has no test {number}: it shows {len(task.tests)}, counted from 0")
     return ["\n".join(task.tests[number] for number in numbers)]
-
-
-def _in_sandbox(sandbox, program, test, how):
-    if sandbox is None:
-        from nextkit.sandbox import default_sandbox
-
-        sandbox = default_sandbox()
-    return sandbox.trace(program=program, test=test, **how)
 
 
 def _record(task_id, program, test, result):

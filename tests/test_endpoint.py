@@ -1,7 +1,9 @@
 """EndpointSampler, against a server on this machine that behaves, or does not."""
 
 import json
+import signal
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,11 +20,18 @@ PROMPTS = [Prompt("t/1", "one"), Prompt("t/2", "two")]
 ANSWER = " because\n# Fix:\ndef f(): pass"
 
 
+def interrupt():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
 class Server:
-    """Answers with ANSWER; `plan` lists what the first requests get instead. most: answers to a request."""
+    """Answers with ANSWER; `plan` lists what the first requests get instead, `after` what is called after their replies.
+
+    most: answers to a request.
+    """
 
     def __init__(self):
-        self.plan, self.asked, self.lock, self.most = [], [], threading.Lock(), None
+        self.plan, self.after, self.asked, self.lock, self.most = [], [], [], threading.Lock(), None
         self.connections, self.text = 0, ANSWER
         outer = self
 
@@ -51,11 +60,14 @@ class Server:
         with self.lock:
             self.asked.append((handler.path, body, handler.headers.get("Authorization")))
             planned = self.plan.pop(0) if self.plan else None
+            after = self.after.pop(0) if self.after else None
         if planned == "cut":
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{")
             handler.close_connection = True
         else:
             self.send(handler, *(planned or (200, json.dumps(self.reply(handler.path, body)))))
+        if after:
+            after()
 
     def send(self, handler, status, text):
         handler.send_response(status)
@@ -226,12 +238,52 @@ def test_answers_that_came_are_kept_when_others_do_not(server, tmp_path):
     assert [body["prompt"] for _, body, _ in server.asked] == ["one", "two", "two"]
 
 
+def test_an_answer_stored_after_a_line_that_was_cut_short_is_kept(server, tmp_path):
+    (tmp_path / "a.jsonl").write_text('["cut sho')
+    for _ in range(2):
+        EndpointSampler(server.url, "tiny", progress=False, store=tmp_path / "a.jsonl").sample(PROMPTS, 1)
+    assert len(server.asked) == len(PROMPTS)
+
+
+def test_half_a_surrogate_pair_is_stored_as_it_came(server, tmp_path):
+    server.text = " a \ud83d\n# Fix:\nx = 1"
+    for _ in range(2):
+        sampler = EndpointSampler(server.url, "tiny", progress=False, store=tmp_path / "a.jsonl")
+        assert sampler.sample(PROMPTS[:1], 1)[0][0].text == server.text
+    assert len(server.asked) == 1
+
+
+def test_a_refused_prompt_ends_the_waits_of_the_others(server):
+    patient = EndpointSampler(server.url, "tiny", wait=50, concurrency=2, progress=False)
+    server.plan = [(503, "later"), (400, "no")]
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match="refuses: status 400"):
+        patient.sample(PROMPTS, 1)
+    assert time.monotonic() - start < 20 and len(server.asked) == 2
+
+
+def test_an_interrupt_ends_the_waits_of_all(server):
+    patient = EndpointSampler(server.url, "tiny", wait=50, concurrency=2, progress=False)
+    server.plan, server.after = [(503, "later")] * 2, [None, interrupt]
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        patient.sample(PROMPTS * 3, 1)
+    assert time.monotonic() - start < 20 and len(server.asked) == 2
+
+
 def test_an_adapter_is_loaded_once_under_a_name_of_its_own(server, sampler):
     for folder in ("runs/adapter-1-ab/adapter", "runs/adapter-2-cd/adapter", "runs/adapter-1-ab/adapter"):
         sampler.sample(PROMPTS[:1], 1, adapter=folder)
     loads = [body["lora_name"] for path, body, _ in server.asked if "load_lora" in path]
-    assert loads == ["adapter-1-ab-adapter", "adapter-2-cd-adapter"]
-    assert next(body["model"] for path, body, _ in server.asked if path == "/v1/completions") == "adapter-1-ab-adapter"
+    assert [name.rpartition("-")[0] for name in loads] == ["adapter-1-ab-adapter", "adapter-2-cd-adapter"]
+    assert next(body["model"] for path, body, _ in server.asked if path == "/v1/completions") == loads[0]
+
+
+def test_folders_of_the_same_name_are_adapters_of_their_own(server, sampler):
+    for folder in ("/a/x/adapter", "/b/x/adapter"):
+        sampler.sample(PROMPTS[:1], 1, adapter=folder)
+    names = [body["lora_name"] for path, body, _ in server.asked if "load_lora" in path]
+    assert len(set(names)) == 2 and all(name.startswith("x-adapter-") for name in names)
 
 
 def test_a_server_that_loads_no_adapters_is_named_with_the_mend(server, sampler):

@@ -77,9 +77,14 @@ def test_at_most_so_many_are_kept_a_task(sample):
     assert [e.task_id for e in kept] == ["t/1"] * 3 + ["t/2"] * 3
 
 
-def test_samples_and_verdicts_must_match(sample):
-    with pytest.raises(ValueError):
-        keep([sample("a = 1")], [])
+def test_lists_that_differ_in_length_are_named(task, sample, sandbox):
+    samples = [sample("a = 1")]
+    with pytest.raises(ValueError, match="1 samples but 0 verdicts: they belong together"):
+        keep(samples, [])
+    with pytest.raises(ValueError, match="1 samples but 2 verdicts: they belong together"):
+        keep_random(samples, [verdict()] * 2, count=1)
+    with pytest.raises(ValueError, match="2 tasks but 1 samples: they belong together"):
+        judge_all([task] * 2, [samples], sandbox=sandbox)
 
 
 def test_random_samples_ignore_the_verdict_and_follow_the_seed(sample):
@@ -96,6 +101,22 @@ def test_a_fix_that_differs_in_layout_only_is_unchanged(task, sample):
 def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
     with pytest.raises(ValueError, match="t/1.*nothing to repair"):
         check_repairable([replace(task, buggy=RIGHT)], sandbox=sandbox)
+
+
+def test_tasks_are_checked_on_any_executor(task):
+    with ThreadPoolExecutor(1) as pool:
+        assert check_repairable([task], pool) == [task]
+        with pytest.raises(ValueError, match="t/2.*nothing to repair"):
+            check_repairable([task, replace(task, task_id="t/2", buggy=RIGHT)], pool)
+
+
+def test_tasks_are_checked_with_a_progress_bar(task, sandbox, capsys):
+    check_repairable([task], sandbox=sandbox)
+    assert "checking tasks: 100%" in capsys.readouterr().err
+
+
+def test_a_fix_that_no_parser_can_take_is_a_fix_that_changes_something(task, sample):
+    assert not unchanged(task, sample("-" * 7000))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nextkit.naturalize import count_tokens
-from nextkit.prompting import build_prompt, format_answer, parse_completion, same_program
+from nextkit.prompting import build_prompt, format_answer, parse_completion, same_program, shape
+from nextkit.sampling import as_fix
 from nextkit.tracing import trace_in_process
 
 
@@ -61,6 +62,47 @@ def test_parsing_never_raises(text):
 def test_a_fenced_program_is_found_without_the_mark():
     answer = parse_completion("It is off by one.\n```python\nx = 1\n```")
     assert (answer.rationale, answer.fix) == ("It is off by one.", "x = 1")
+
+
+@pytest.mark.parametrize(
+    "opening", ["```", "```python3", "```python ", "``` python", "```py\r", "````c++", "Fix: ```py", "Fix:```py"]
+)
+@pytest.mark.parametrize("mark", ["", "# Fix:\n"])
+def test_a_fence_may_be_opened_in_many_ways(mark, opening):
+    assert parse_completion(f"Why.\n{mark}{opening}\nx = 1\n```\nThat is all.").fix == "x = 1"
+
+
+def test_without_the_mark_the_last_fenced_block_is_the_program():
+    answer = parse_completion("The line\n```\nreturn a\n```\nis wrong:\n```python\nx = 1\n```\nDone.")
+    assert answer.rationale.endswith("is wrong:") and answer.fix == "x = 1"
+
+
+def test_after_the_mark_the_first_fenced_block_is_the_program():
+    assert parse_completion("Why.\n# Fix:\n```\nx = 1\n```\nFor example:\n```\nprint(x)\n```").fix == "x = 1"
+
+
+def test_a_fenced_program_that_was_cut_off_goes_to_the_end():
+    assert parse_completion("Why.\n```python\nx = 1\ny =").fix == "x = 1\ny ="
+
+
+def test_a_fence_with_nothing_in_it_is_no_program_where_there_is_another():
+    assert parse_completion("```\nx = 1\n```\n```\n").fix == "x = 1"
+
+
+def test_code_fenced_within_a_line_is_no_program():
+    answer = parse_completion("It uses ```a```\nand should be:\n```\nx = 1\n```\n")
+    assert (answer.rationale, answer.fix) == ("It uses ```a```\nand should be:", "x = 1")
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "```python\nx = 1\n```", "Here it is:\n```\nx = 1\n```\nIt was 2."])
+def test_an_answer_that_is_a_program_alone_is_a_fix_without_a_rationale(sample, text):
+    fix = as_fix(sample(text))
+    assert (fix.rationale, fix.fix, fix.text) == ("", "x = 1", text)
+
+
+@pytest.mark.parametrize("text", ["def f(", "x = '\0'", "-" * 7000, "(" * 7000, "\ud83d"])
+def test_text_that_does_not_parse_is_its_own_shape(text):
+    assert shape(f"{text}\n") == text
 
 
 def test_programs_are_the_same_up_to_layout():

@@ -198,7 +198,12 @@ def test_what_the_order_of_a_set_or_chance_decides_is_the_same_on_every_server(d
 
 @pytest.mark.parametrize(
     "line",
-    ["import math, secrets", "import os; import csv", "try: import numpy\nfinally: pass", "from xml.dom import minidom"],
+    [
+        "import math, secrets",
+        "import os; import csv",
+        "try: import numpy\nfinally: pass",
+        "from xml.dom import minidom",
+    ],
 )
 def test_a_library_is_found_wherever_an_import_stands(line):
     with Sandbox(timeout=5) as fresh:  # nothing has been imported there by another program

@@ -154,7 +154,11 @@ def test_an_executor_traces_and_judges(tuned, tasks, tmp_path):
         asked, submit = [], pool.submit
         pool.submit = lambda function, *rest, **named: asked.append(function) or submit(function, *rest, **named)
         self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 1, "1": 2, "2": 3}), executor=pool)
-    assert {getattr(function, "func", function).__name__ for function in asked} == {"trace", "_judge_pair"}
+    assert {getattr(function, "func", function).__name__ for function in asked} == {
+        "trace",
+        "_judge_pair",
+        "_check_pair",
+    }
 
 
 def test_a_finished_run_samples_nothing_again(tuned, tasks, tmp_path):

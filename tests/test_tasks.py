@@ -13,6 +13,20 @@ def test_tasks_survive_a_round_trip(task, tmp_path):
     assert load_tasks(tmp_path / "t.jsonl") == [task]
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\r"])
+def test_a_text_may_hold_any_line_separator(task, tmp_path, separator):
+    apart = replace(task, description=f"Add{separator}one.")
+    save_tasks([apart], tmp_path / "t.jsonl")
+    assert load_tasks(tmp_path / "t.jsonl") == [apart]
+
+
+def test_a_file_with_line_ends_of_windows_is_read(task, tmp_path):
+    save_tasks([task, replace(task, task_id="t/2")], tmp_path / "t.jsonl")
+    text = (tmp_path / "t.jsonl").read_bytes()
+    (tmp_path / "t.jsonl").write_bytes(text.replace(b"\n", b"\r\n"))
+    assert [t.task_id for t in load_tasks(tmp_path / "t.jsonl")] == ["t/1", "t/2"]
+
+
 def test_a_split_can_be_chosen(task, tmp_path):
     tasks = [replace(task, split="dev"), replace(task, task_id="t/2", split="train")]
     save_tasks(tasks, tmp_path / "t.jsonl")

@@ -1,5 +1,6 @@
 """Tracing: each step is true, kept apart by frame, and bounded."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from nextkit.tasks import RepairTask
 from nextkit.tracer import literal
-from nextkit.tracing import trace, trace_in_process
+from nextkit.tracing import trace, trace_all, trace_in_process
 
 
 def steps_of(program, test, **limits):
@@ -133,6 +134,19 @@ def test_a_test_can_be_chosen(task, sandbox):
 
 def test_the_sandbox_gives_the_same_trace_as_this_process(task, sandbox):
     assert trace(task, sandbox=sandbox) == trace_in_process(task.buggy, task.tests[0], task_id=task.task_id)
+
+
+def test_as_many_tasks_are_traced_at_once_as_the_sandbox_has_workers(task):
+    meeting = threading.Barrier(3, timeout=20)
+
+    class Three:
+        workers = 3
+
+        def trace(self, **arguments):
+            meeting.wait()
+            return dict(steps=[], outcome="failed", truncated=[])
+
+    assert [found.outcome for found in trace_all([task] * 3, sandbox=Three())] == ["failed"] * 3
 
 
 def test_a_program_that_hangs_in_one_line_comes_back_as_a_timeout(task, sandbox):

@@ -14,6 +14,7 @@ from collections import Counter
 
 from nextkit.datasets.found import Bug, Found
 from nextkit.datasets.mutate import CATALOGUE, all_edits, random_edit
+from nextkit.prompting import shape
 
 ENDLESS = ("timeout", "killed")
 HANGS = 3  # a kind of edit that hung so often on a problem is not drawn for it again: each costs the whole timeout
@@ -66,7 +67,7 @@ class _Search:
     """The bugs of a problem so far; whatever was seen is not judged again."""
 
     def __init__(self, reference, judge):
-        self.reference, self.judge, self.seen = reference, judge, {_shape(reference)}
+        self.reference, self.judge, self.seen = reference, judge, {shape(reference)}
         self.bugs, self.refused, self.hung = [], Counter(), Counter()
 
     def offer(self, program, source, *operators):
@@ -81,10 +82,10 @@ class _Search:
         return False
 
     def _status(self, program):
-        shape = _shape(program)
-        if shape is None or shape in self.seen:
-            return "unparseable" if shape is None else "seen before"
-        self.seen.add(shape)
+        form = shape(program)
+        if form in self.seen:
+            return "seen before"
+        self.seen.add(form)
         return self.judge(program)
 
 
@@ -137,11 +138,3 @@ def _by_weight(edits, rng):
         if not group:
             del groups[kind]
     return drawn[::-1]
-
-
-def _shape(program):
-    """What is compared to tell programs apart; None for what is not Python."""
-    try:
-        return ast.dump(ast.parse(program))
-    except (SyntaxError, ValueError, RecursionError):
-        return None

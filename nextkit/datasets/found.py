@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 
-from nextkit.records import from_dict
+from nextkit.records import append_jsonl, from_dict
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class FoundStore:
 
     def add(self, found):
         """Store a Found, and return it."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(found)) + "\n")
+        append_jsonl(self.path, asdict(found))
         return found
 
     def remove(self):

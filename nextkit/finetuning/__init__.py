@@ -204,8 +204,8 @@ def key(base, examples, settings, chat):
 
 
 def _same(adapter, wanted):
-    """The Adapter, if it was made of what is wanted. Raises ValueError where it was not."""
-    if adapter.key != wanted:
+    """The Adapter, if it was made of what is wanted; one that does not say is taken. Raises ValueError where it was not."""
+    if adapter.key and adapter.key != wanted:
         raise ValueError(
             f"{adapter.path} holds an adapter of {adapter.base!r} that was tuned with other examples or settings: give "
             "this one a folder of its own, or delete that one"

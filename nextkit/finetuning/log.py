@@ -12,7 +12,7 @@ import time
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
-from nextkit.records import whole
+from nextkit.records import append_jsonl, whole
 
 
 class Bar(TrainerCallback):
@@ -53,8 +53,7 @@ class LossLog(TrainerCallback):
             return
         loss = round(logs["loss"], 4)
         told = dict(step=state.global_step, steps=state.max_steps, loss=loss, time=round(time.time(), 2))
-        with self.path.open("a") as file:  # closed each time, so that others see the line at once
-            file.write(json.dumps(told) + "\n")
+        append_jsonl(self.path, told)
         if self.report is not None:
             self.report(state.global_step, state.max_steps, loss)
 

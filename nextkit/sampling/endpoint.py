@@ -23,14 +23,14 @@ import math
 import os
 import random
 import threading
-import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from hashlib import sha256
 from pathlib import Path
 
 from nextkit.naturalize import count_tokens
 from nextkit.prompting import messages, parse_completion
+from nextkit.records import append_jsonl
 from nextkit.sampling import Sample
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that may be others the next time
@@ -83,26 +83,22 @@ class EndpointSampler:
         """n Samples for each Prompt, in order; temperature: 0 means greedy, and one answer is asked for and repeated.
 
         Raises EndpointError at once where no server answers, or it refuses, and where a prompt has no answer after all
-        tries; answers that came are kept, and the same call asks only for the others.
+        tries; answers that came are kept, and the same call asks only for the others. Then, and when it is interrupted,
+        no further request is begun, and those under way are waited for.
         """
-        from tqdm.auto import tqdm
-
         how = dict(model=self._name(adapter), temperature=temperature, top_p=1.0, max_tokens=max_tokens, **self.extra)
         how |= dict(stop=list(self.stop)) if self.stop else {}
         drawn = n if temperature else 1
         jobs = [(prompt, drawn, how | dict(seed=seed + 1009 * number)) for number, prompt in enumerate(prompts)]
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [pool.submit(self._ask, *job) for job in jobs]
-            try:
-                bar = tqdm(futures, desc="sampling", unit="prompt", disable=not self.progress)
-                answers = [future.result() * (n // drawn) for future in bar]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        answers = [row * (n // drawn) for row in self._ask_all(jobs)]
         if temperature:
             self._check_chance(answers)
         return [[_sample(prompt, one) for one in row] for prompt, row in zip(prompts, answers, strict=True)]
+
+    @property
+    def identity(self):
+        """What its answers depend on, beside the arguments of sample(): part of a stage's key. The url may change."""
+        return dict(served=self.model, stop=self.stop, extra=self.extra)
 
     def room(self, max_tokens):
         """How long a prompt may be, as `length` counts, that is answered by so many tokens; None where not known."""
@@ -123,33 +119,52 @@ class EndpointSampler:
                 stacklevel=3,
             )
 
-    def _ask(self, prompt, n, how):
+    def _ask_all(self, jobs):
+        """The answers to each job, in order; the first failure is raised, whichever job it is of."""
+        from tqdm.auto import tqdm
+
+        given_up = threading.Event()
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            try:
+                futures = [pool.submit(self._ask, *job, given_up) for job in jobs]
+                bar = dict(desc="sampling", unit="prompt", total=len(futures), disable=not self.progress)
+                for future in tqdm(as_completed(futures), **bar):
+                    future.result()
+            finally:
+                given_up.set()  # before the pool waits for its threads, which may be in the midst of their tries
+        return [future.result() for future in futures]
+
+    def _ask(self, prompt, n, how, given_up):
         """n answers to one prompt, asking again for those that a server did not give."""
         key = sha256(json.dumps([self.url, self.chat, prompt.text, n, how], sort_keys=True).encode()).hexdigest()
         answers = self._answers.get(key)
         while len(answers) < n:
             asked = dict(n=n - len(answers), **how | dict(seed=how["seed"] + len(answers)))
-            given = self._given(prompt, asked)[: asked["n"]]
+            given = self._given(prompt, asked, given_up)[: asked["n"]]
             self._answers.add(key, given)
             answers = [*answers, *given]
         return answers
 
-    def _given(self, prompt, asked):
+    def _given(self, prompt, asked, given_up):
         """What one request gave: dicts with text, tokens and finish."""
         if self.chat:
-            reply = self._post("/chat/completions", asked | dict(messages=messages(prompt)))
+            reply = self._post("/chat/completions", asked | dict(messages=messages(prompt)), given_up)
         else:
-            reply = self._post("/completions", asked | dict(prompt=prompt.text))
+            reply = self._post("/completions", asked | dict(prompt=prompt.text), given_up)
         choices = reply["choices"]
         tokens = (reply.get("usage") or {}).get("completion_tokens")
         return [_answer(choice, tokens and tokens // len(choices), self.stop) for choice in choices]
 
-    def _post(self, path, body):
-        """The reply to one request that has choices; asked again where the failure may pass."""
+    def _post(self, path, body, given_up):
+        """The reply to one request that has choices; asked again where the failure may pass.
+
+        given_up: an Event, after which nothing more is asked (EndpointError).
+        """
         said = ""
         for number in range(self.tries):
-            if number:
-                time.sleep(min(LONGEST_WAIT, self.wait * 2 ** (number - 1)) * random.uniform(0.8, 1.2))
+            pause = min(LONGEST_WAIT, self.wait * 2 ** (number - 1)) * random.uniform(0.8, 1.2) if number else 0
+            if given_up.wait(pause):
+                raise EndpointError(f"{self.url}{path} was not asked to the end: the sampling was given up")
             said, reply = self._try(path, body)
             if reply is not None:
                 return reply
@@ -223,7 +238,8 @@ class EndpointSampler:
         adapter = adapter and _folder(adapter)
         with self._lock:
             if adapter not in self._adapters:
-                name = f"{Path(adapter).parent.name}-{Path(adapter).name}"
+                digest = sha256(adapter.encode()).hexdigest()[:8]  # folders elsewhere may be called the same
+                name = f"{Path(adapter).parent.name}-{Path(adapter).name}-{digest}"
                 self._load(name, adapter)
                 self._adapters[adapter] = name
             return self._adapters[adapter]
@@ -247,7 +263,7 @@ class _Answers:
 
     def __init__(self, path):
         self.path, self.known, self.lock = path and Path(path), {}, threading.Lock()
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path and self.path.exists() else ():
+        for line in self.path.read_text(encoding="utf-8").split("\n") if self.path and self.path.exists() else ():
             try:
                 key, answers = json.loads(line)
             except ValueError:
@@ -262,9 +278,7 @@ class _Answers:
         with self.lock:
             self.known.setdefault(key, []).extend(answers)
             if self.path:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([key, answers]) + "\n")
+                append_jsonl(self.path, [key, answers])
 
 
 def _answer(choice, tokens, stop):
