@@ -7,14 +7,16 @@ Each control changes one thing: what is shown of the run, whether a rationale is
 the tuned model is shown at test time. All are tuned alike, from the same base, in as many rounds.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference
+from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference, problems
 from nextkit.filtering import judge_all
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.selftraining import evaluate_model, self_train
+from nextkit.stages import NothingKeptError
 
 BASE, NEXT, BLIND = "base", "NExT", "blind edit"
 
@@ -49,51 +51,79 @@ CONTROLS = {
 def compare(settings, run, train, dev, held_out, *, names=tuple(CONTROLS), sampler=None, executor=None):
     """A DataFrame: the blind edit, the base, NExT and the named controls on `held_out`, a row for each and k.
 
-    Columns: model, asks, k, pass_at_k with low and high; over_base and over_next, differences paired by task, with
-    _low and _high each; no_op, agreement, truth; kept examples, seconds of tuning, tokens of the evaluation; tasks,
-    samples, seed. Of the tuned rounds the one that is best on `dev` counts. Every stage resumes from the run folder.
-    sampler, executor: as in `self_train`. Raises ValueError for an unknown name.
+    Columns: model, asks, k, pass_at_k with low and high; over_base, over_blind and over_next, differences paired by
+    task, with _low and _high each; no_op, agreement, truth; kept examples, seconds of tuning, tokens of the evaluation;
+    tasks, samples, seed. Of the tuned rounds the one that is best on `dev` counts. A control that keeps nothing to
+    learn from has kept=0 and no rates. Every stage resumes from the run folder. sampler, executor: as in `self_train`.
+    Raises ValueError for an unknown name and for a control that does not go with the settings, before anything is
+    computed; NothingKeptError where NExT itself keeps nothing.
     """
     import pandas as pd
 
     names, run = [names] if isinstance(names, str) else names, run if isinstance(run, Run) else Run(run)
-    unknown = set(names) - set(CONTROLS)
-    if unknown:
-        raise ValueError(f"no control {sorted(unknown)[0]!r}: choose from {', '.join(CONTROLS)}")
-    names = list(dict.fromkeys((BASE, NEXT, *names)))
+    changed = {name: _changed(settings, name) for name in (BASE, NEXT, *names)}
     means = dict(sampler=sampler or LocalSampler(settings.model), executor=executor)
-    with run.working(controls=names):
-        measure = partial(_measure, settings, train=train, dev=dev, held_out=held_out, means=means)
-        found = {name: measure(CONTROLS[name], run.of(name)) for name in names}
-    others = dict(over_base=found[BASE][0].verdicts, over_next=found[NEXT][0].verdicts)
-    tables = [_blind(settings, held_out, others)]
-    for name, (evaluation, cost) in found.items():
-        table = evaluation.table(model=name, asks=CONTROLS[name].about).assign(**cost, tokens=evaluation.tokens)
-        tables.append(_compared(table, evaluation.verdicts, others))
+    with run.working(controls=list(changed)):
+        measure = partial(_measure, train=train, dev=dev, held_out=held_out, means=means)
+        found = {name: measure(name, *of, run.of(name)) for name, of in changed.items()}
+    found = {BLIND: _blind(settings, held_out, executor), **found}
+    others = dict(over_base=found[BASE][1], over_blind=found[BLIND][1], over_next=found[NEXT][1])
+    compared = partial(_compared, others=others, clusters=problems(held_out))
+    tables = [compared(*of) if of else _blank(name, found[BASE][0]) for name, of in found.items()]
     return pd.concat(tables).reset_index(drop=True).assign(seed=settings.seed)
 
 
-def _measure(settings, control, run, *, train, dev, held_out, means):
-    """(Evaluation on the held-out tasks, what the tuning cost)."""
-    changed, adapter, cost = replace(settings, **control.changes), None, {}
-    if control.tuned:
-        rounds = self_train(changed, run, train, dev, **means).rounds
-        best = max(rounds[1:], key=lambda r: r.dev_pass_at_1)  # never the base: a control must show its harm
+def _changed(settings, name):
+    """A control's settings while it learns, and after."""
+    if name not in CONTROLS:
+        raise ValueError(f"no control {name!r}: choose from {', '.join(CONTROLS)}")
+    try:
+        learning = replace(settings, **CONTROLS[name].changes)
+        return learning, replace(learning, **CONTROLS[name].at_test)
+    except ValueError as error:
+        raise ValueError(f"control {name!r} does not go with these settings: {error}; or leave it out") from None
+
+
+def _measure(name, learning, after, run, *, train, dev, held_out, means):
+    """(table, Verdicts) on the held-out tasks; None for a control that keeps nothing to learn from."""
+    adapter, cost = None, {}
+    if CONTROLS[name].tuned:
+        best = _best(name, learning, run, train, dev, means)
+        if best is None:
+            return None
         adapter, cost = best.adapter, dict(kept=best.kept, seconds=best.adapter.seconds)
-    return evaluate_model(replace(changed, **control.at_test), run, held_out, adapter=adapter, **means), cost
+    found = evaluate_model(after, run, held_out, adapter=adapter, **means)
+    return found.table(model=name, asks=CONTROLS[name].about).assign(**cost, tokens=found.tokens), found.verdicts
 
 
-def _blind(settings, tasks, others):
+def _best(name, settings, run, train, dev, means):
+    """The best tuned Round on dev, never the base, since a control must show its harm; None where none was tuned."""
+    rounds = []
+    try:
+        self_train(settings, run, train, dev, on_round=lambda result: rounds.append(result.rounds[-1]), **means)
+    except NothingKeptError:
+        if name == NEXT:
+            raise
+    return max(rounds[1:], key=lambda r: r.dev_pass_at_1, default=None)
+
+
+def _blind(settings, tasks, executor):
+    """(table, Verdicts) of the blind edit."""
     samples = blind_edit(tasks, settings.eval_samples, settings.seed)
-    verdicts = judge_all(tasks, samples, hidden=True)
-    table = evaluate(verdicts, model=BLIND, asks="is it luck?", no_op=no_op_rate(tasks, samples))
-    return _compared(table, verdicts, others)
+    verdicts = judge_all(tasks, samples, executor, hidden=True)
+    labels = dict(model=BLIND, asks="is it luck?", no_op=no_op_rate(tasks, samples))
+    return evaluate(verdicts, clusters=problems(tasks), **labels), verdicts
 
 
-def _compared(table, verdicts, others):
+def _blank(name, table):
+    """The rows of a control that was not tuned, so that it is not missing."""
+    return table[["k", "tasks", "samples"]].assign(model=name, asks=CONTROLS[name].about, kept=0)
+
+
+def _compared(table, verdicts, others, clusters):
     """The table with the paired differences from the others."""
     for name, other in others.items():
-        differences = [paired_difference(verdicts, other, k) for k in table.k]
+        differences = [paired_difference(verdicts, other, k, clusters=clusters) for k in table.k]
         for ending, column in zip(("", "_low", "_high"), zip(*differences, strict=True), strict=True):
             table = table.assign(**{name + ending: column})
     return table
@@ -102,17 +132,20 @@ def _compared(table, verdicts, others):
 def read(table, k=1):
     """What the table says of pass@k, a sentence a row, whatever it says.
 
-    A gain is one if its interval over the base lies above zero, and the rate above the blind edit's interval.
+    A gain is one if the interval of the difference from the base lies above zero; that it is not clearly above blind
+    edits is said unless the interval of the difference from them lies above zero as well.
     """
     rows = table[table.k == k].set_index("model")
-    sentences = [_sentence(name, row, rows.loc[BLIND]) for name, row in rows.drop(index=[BASE, BLIND]).iterrows()]
+    sentences = [_sentence(name, row) for name, row in rows.drop(index=[BASE, BLIND]).iterrows()]
     start = f"{BASE}: {_points(rows.loc[BASE].pass_at_k)} %, {BLIND}: {_points(rows.loc[BLIND].pass_at_k)} %."
     return "\n".join([start, *sentences])
 
 
-def _sentence(name, row, blind):
+def _sentence(name, row):
+    if math.isnan(row.pass_at_k):
+        return f"{name}: nothing was kept, so nothing was tuned."
     gain = "a gain" if row.over_base_low > 0 else "a loss" if row.over_base_high < 0 else "no clear difference"
-    if gain == "a gain" and row.low <= blind.high:
+    if gain == "a gain" and row.over_blind_low <= 0:
         gain += ", but not clearly above blind edits"
     said = f"{name}: {_points(row.pass_at_k)} %, {_span(row, 'over_base')} over the base: {gain}"
     if name == NEXT:

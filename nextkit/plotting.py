@@ -6,7 +6,7 @@ INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#999999"
 def plot_rounds(table, *, blind=None, ax=None):
     """pass@1 and pass@8 by round with 95 % intervals; the blind edit's rate as a dashed line of the same colour.
 
-    table: rows with columns model, k, pass_at_k, low, high. blind: a table of the same columns for the control.
+    table: rows with columns model, k, pass_at_k, low, high, tasks. blind: rows of the control, with k and pass_at_k.
     """
     ax = ax or _axes(6, 3.6)
     for k, color in zip(sorted(table.k.unique()), (BLUE, ORANGE, GREY), strict=False):
@@ -16,18 +16,19 @@ def plot_rounds(table, *, blind=None, ax=None):
         if blind is not None and k in set(blind.k):
             level = 100 * blind[blind.k == k].pass_at_k.iloc[0]
             ax.axhline(level, color=color, ls="--", lw=1, label=f"blind edit, pass@{k}")
-    ax.set(ylim=(0, 100), ylabel="tasks repaired, %", title=f"NExT by round, {int(table.tasks.iloc[0])} held-out tasks")
+    ax.set(ylim=(0, 100), ylabel="tasks repaired, %", title=f"NExT by round, {int(table.tasks.iloc[0])} tasks")
     ax.legend(frameon=False, fontsize=8, ncols=2)
     return ax
 
 
 def plot_comparison(table, *, k=1, ax=None):
-    """A dot with its 95 % interval for each model and control."""
+    """A dot with its 95 % interval for each model and control; only the name where there is no rate."""
     rows = table[table.k == k].iloc[::-1]
     ax = ax or _axes(6, 0.42 * len(rows) + 1)
     errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
     ax.errorbar(100 * rows.pass_at_k, rows.model, xerr=errors, fmt="o", color=BLUE, capsize=3)
     ax.set(xlim=(0, 100), xlabel="tasks repaired, % (95 % interval)", title=f"The gain and its controls, pass@{k}")
+    ax.set_ylim(-0.5, len(rows) - 0.5)  # of its own matplotlib leaves out an end without a dot
     return ax
 
 

@@ -16,6 +16,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from nextkit.evaluation import interval
+
 QUESTIONS = {"explains": "Does it explain the bug?", "suggests": "Does it suggest the fix?"}
 SCALE = {1: "not at all", 2: "a little", 3: "partly", 4: "mostly", 5: "fully"}
 EVENTS = ("rate", "skip", "undo")
@@ -154,24 +156,11 @@ def _row(question, name, ratings):
     by_item = {}
     for rating in ratings:
         by_item.setdefault((rating.task_id, rating.item), []).append(getattr(rating, question))
-    by_task = {}
-    for (task, _), answers in by_item.items():
-        by_task.setdefault(task, []).append(sum(answers) / len(answers))
-    mean, low, high = _mean_with_interval(list(by_task.values()))
-    counts = dict(ratings=len(ratings), items=len(by_item), tasks=len(by_task))
+    means, tasks = [sum(answers) / len(answers) for answers in by_item.values()], [task for task, _ in by_item]
+    low, high = interval(means, clusters=tasks)
+    mean = sum(means) / len(means) if means else math.nan
+    counts = dict(ratings=len(ratings), items=len(by_item), tasks=len(set(tasks)))
     return dict(question=question, verdict=name, mean=mean, low=low, high=high) | counts
-
-
-def _mean_with_interval(clusters, resamples=2000, seed=0):
-    """(mean, low, high) of all values; the clusters (lists of values) are resampled whole."""
-    import numpy as np
-
-    if not clusters:
-        return (math.nan,) * 3
-    sums, sizes = (np.array([measure(values) for values in clusters], dtype=float) for measure in (sum, len))
-    draws = np.random.default_rng(seed).integers(0, len(clusters), (resamples, len(clusters)))
-    low, high = np.quantile(sums[draws].sum(1) / sizes[draws].sum(1), [0.025, 0.975])
-    return float(sums.sum() / sizes.sum()), float(low), float(high)
 
 
 def _kappa(pairs, distance):

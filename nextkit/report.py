@@ -14,8 +14,8 @@ ones mostly explain themselves by what the run shows, so that a filter has somet
 is that the method works as described; they say nothing about how much a real model would gain."""
 
 
-def write_report(run, settings, table, blind, gain, result, split):
-    """Write report.html, rounds.png and table.csv into the run folder."""
+def write_report(run, settings, table, blind, said):
+    """Write report.html, rounds.png and table.csv into the run folder. said: the result in words."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -25,11 +25,8 @@ def write_report(run, settings, table, blind, gain, result, split):
     figures = [plot_rounds(rounds, blind=blind), plot_comparison(table)]
     figures[0].figure.savefig(run.folder / "rounds.png", dpi=150)
     table.to_csv(run.folder / "table.csv", index=False)
-    mean, low, high = (100 * value for value in gain)
-    said = f"Best round on the development tasks: {result.best.number}. Paired gain over the base in pass@1: {mean:+.1f} points, "
-    said += f"95 % interval {low:+.1f} to {high:+.1f}. Held-out tasks: the {split} set, seed {settings.seed}."
     shown = table.round(3).to_html(index=False, border=0, na_rep="-")
-    body = f"<h1>NExT, one run</h1><p>{said}</p>{''.join(map(_image, figures))}{shown}<p>{WARNING}</p>"
+    body = f"<h1>NExT, one run</h1><p>{html.escape(said)}</p>{''.join(map(_image, figures))}{shown}<p>{WARNING}</p>"
     settings = f"<h2>Settings</h2><pre>{html.escape(str(asdict(settings)))}</pre>"
     page = f"<!doctype html><meta charset=utf-8><title>NExT run</title><style>{STYLE}</style>{body}{settings}"
     (run.folder / "report.html").write_text(page, encoding="utf-8")

@@ -8,9 +8,11 @@ import pytest
 from nextkit import stages
 from nextkit.ablations import BASE, BLIND, CONTROLS, NEXT, compare, read
 from nextkit.finetuning import Adapter
+from nextkit.plotting import plot_controls
 from nextkit.runs import Run
 from nextkit.sampling import Sample
 from nextkit.selftraining import SelfTrainingSettings
+from nextkit.stages import NothingKeptError
 
 RIGHT, WRONG = "def f(x):\n    return x + 1", "def f(x):\n    return x + 3"
 SAID = "It returns 0, not 2. In `return x - 1` change `-` to `+`."
@@ -26,8 +28,29 @@ class Scripted:
     def one(self, prompt, k, adapter):
         right = k % 4 < (3 if adapter and "# (0)" in prompt.text else 1)
         fix = RIGHT if right else WRONG
-        text = fix if prompt.text.endswith("# Fix:") else f" {SAID}\n# Fix:\n{fix}"
-        return Sample(prompt.task_id, prompt.text, text, SAID, fix, 3, "stop")
+        said = self.says(adapter)
+        text = fix if prompt.text.endswith("# Fix:") else f" {said}\n# Fix:\n{fix}"
+        return Sample(prompt.task_id, prompt.text, text, said, fix, 3, "stop")
+
+    def says(self, adapter):
+        return SAID
+
+
+class Vague(Scripted):
+    """Says nothing that could be checked, so that no sample of it is faithful."""
+
+    def says(self, adapter):
+        return "because"
+
+
+class VagueOnceTuned(Scripted):
+    def says(self, adapter):
+        return "because" if adapter else SAID
+
+
+class Wrong(Scripted):
+    def one(self, prompt, k, adapter):
+        return replace(super().one(prompt, k, adapter), fix=WRONG)
 
 
 @pytest.fixture
@@ -44,8 +67,13 @@ def asked(monkeypatch):
 
 
 @pytest.fixture
-def table(asked, task, tmp_path):
-    tasks = [task], [replace(task, task_id="t/dev")], [replace(task, task_id=f"t/{k}") for k in range(5)]
+def tasks(task):
+    """Training, development and held-out tasks."""
+    return [task], [replace(task, task_id="t/dev")], [replace(task, task_id=f"t/held-out-{k}") for k in range(5)]
+
+
+@pytest.fixture
+def table(asked, tasks, tmp_path):
     return compare(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted())
 
 
@@ -56,10 +84,12 @@ def test_every_control_has_a_row_for_each_k_with_interval_differences_and_cost(t
     assert (tuned.kept > 0).all() and (tuned.seconds > 0).all() and (tuned.tokens == 5 * 8 * 3).all()
 
 
-def test_differences_are_from_the_base_and_from_next(table):
+def test_differences_are_from_the_base_from_blind_edits_and_from_next(table):
     rows = table[table.k == 1].set_index("model")
     assert rows.loc[NEXT].over_base == pytest.approx(0.5) and rows.loc[NEXT].over_next == 0
     assert rows.loc["trace removed at test"].over_next == pytest.approx(-0.5) and rows.loc[BASE].over_next == -0.5
+    assert rows.loc[NEXT].over_blind == pytest.approx(0.75 - rows.loc[BLIND].pass_at_k)
+    assert rows.loc[BLIND].over_blind == rows.loc[BASE].over_base == 0
 
 
 def test_each_control_is_tuned_on_what_it_says(asked, table):
@@ -69,27 +99,70 @@ def test_each_control_is_tuned_on_what_it_says(asked, table):
     assert prompts["fix only"][0].completion.startswith("def f") and prompts["fix only"][0].prompt.endswith("# Fix:")
 
 
-def test_some_controls_may_be_left_out(asked, task, tmp_path):
-    found = compare(SETTINGS, Run(tmp_path), [task], [task], [task], names=["fix only"], sampler=Scripted())
+def test_some_controls_may_be_left_out(asked, tasks, tmp_path):
+    found = compare(SETTINGS, Run(tmp_path), *tasks, names=["fix only"], sampler=Scripted())
     assert list(found.model.unique()) == [BLIND, BASE, NEXT, "fix only"]
 
 
-def test_an_unknown_control_is_named(task, tmp_path):
+def test_an_unknown_control_is_named(tasks, tmp_path):
     with pytest.raises(ValueError, match="no control 'magic': choose from base, NExT"):
-        compare(SETTINGS, Run(tmp_path), [task], [task], [task], names=["magic"], sampler=Scripted())
+        compare(SETTINGS, Run(tmp_path), *tasks, names=["magic"], sampler=Scripted())
 
 
-def row(model, rate, low, high, gain, gain_low, gain_high):
-    return dict(model=model, k=1, pass_at_k=rate, low=low, high=high, over_base=gain, over_base_low=gain_low,
-                over_base_high=gain_high, over_next=0, over_next_low=0, over_next_high=0)  # fmt: skip
+def test_a_control_that_does_not_go_with_the_settings_is_refused_before_anything_is_computed(tasks, tmp_path):
+    with pytest.raises(ValueError, match="control 'faithful only' does not go with these settings: .* or leave it out"):
+        compare(replace(SETTINGS, shown="outcome"), Run(tmp_path), *tasks, sampler=Scripted())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def without_faithful(asked, tasks, tmp_path):
+    return compare(SETTINGS, Run(tmp_path), *tasks, names=["fix only", "faithful only"], sampler=Vague())
+
+
+def test_a_control_that_keeps_nothing_has_rows_without_rates_and_the_others_stand(without_faithful):
+    assert list(without_faithful.model.unique()) == [BLIND, BASE, NEXT, "fix only", "faithful only"]
+    rows = without_faithful[without_faithful.model == "faithful only"]
+    assert set(rows.k) == {1, 8} and rows.pass_at_k.isna().all() and (rows.kept == 0).all()
+    assert without_faithful[without_faithful.model == "fix only"].over_next.notna().all()
+
+
+def test_that_nothing_was_kept_is_said(without_faithful):
+    assert read(without_faithful).splitlines()[-1] == "faithful only: nothing was kept, so nothing was tuned."
+
+
+def test_a_control_that_keeps_nothing_is_named_in_the_figure(without_faithful):
+    axes = plot_controls(without_faithful)[0]
+    shown = {text.get_text(): low for low, text in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    assert axes.get_ylim()[0] < shown["faithful only"] < shown[NEXT] < axes.get_ylim()[1]
+
+
+def test_a_control_that_keeps_nothing_in_its_second_round_counts_with_its_first(asked, tasks, tmp_path):
+    settings = replace(SETTINGS, rounds=2)
+    table = compare(settings, Run(tmp_path), *tasks, names=["faithful only"], sampler=VagueOnceTuned())
+    rows = table[table.model == "faithful only"]
+    assert (rows.kept == 1).all() and rows.pass_at_k.notna().all()
+
+
+def test_that_next_itself_keeps_nothing_is_an_error(asked, tasks, tmp_path):
+    with pytest.raises(NothingKeptError):
+        compare(SETTINGS, Run(tmp_path), *tasks, sampler=Wrong())
+
+
+def row(model, rate, over_base=(0, 0, 0), over_blind=(0, 0, 0)):
+    """A row of a table, with differences and their intervals as (mean, low, high)."""
+    differences = dict(over_base=over_base, over_blind=over_blind, over_next=(0, 0, 0))
+    spans = {f"{name}{end}": of[at] for name, of in differences.items() for at, end in enumerate(("", "_low", "_high"))}
+    return dict(model=model, k=1, pass_at_k=rate) | spans
 
 
 @pytest.mark.parametrize(
-    "rates, said",
-    [((0.5, 0.4, 0.6, 0.3, 0.2, 0.4), "50.0 %, +30.0 points [+20.0, +40.0] over the base: a gain."),
-     ((0.2, 0.1, 0.3, 0.0, -0.1, 0.1), "no clear difference."), ((0.1, 0.0, 0.1, -0.1, -0.2, -0.01), "a loss."),
-     ((0.3, 0.1, 0.5, 0.1, 0.01, 0.2), "a gain, but not clearly above blind edits.")],
+    "rate, over_base, over_blind, said",
+    [(0.5, (0.3, 0.2, 0.4), (0.4, 0.3, 0.5), "50.0 %, +30.0 points [+20.0, +40.0] over the base: a gain."),
+     (0.2, (0.0, -0.1, 0.1), (0.1, 0.01, 0.2), "no clear difference."),
+     (0.1, (-0.1, -0.2, -0.01), (0, -0.1, 0.1), "a loss."),
+     (0.3, (0.1, 0.01, 0.2), (0.1, 0, 0.2), "a gain, but not clearly above blind edits.")],
 )  # fmt: skip
-def test_the_table_is_read_whatever_it_says(rates, said):
-    table = pd.DataFrame([row(BLIND, 0.1, 0.05, 0.15, 0, 0, 0), row(BASE, 0.2, 0.1, 0.3, 0, 0, 0), row(NEXT, *rates)])
+def test_the_table_is_read_whatever_it_says(rate, over_base, over_blind, said):
+    table = pd.DataFrame([row(BLIND, 0.1), row(BASE, 0.2), row(NEXT, rate, over_base, over_blind)])
     assert read(table).splitlines()[-1].endswith(said)

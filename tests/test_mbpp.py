@@ -13,7 +13,7 @@ from nextkit.tasks import RepairTask
 from nextkit.tracing import trace, trace_all
 
 DATA = Path(os.environ.get("NEXTKIT_DATA", "")) / "mbpp.jsonl"
-BROKEN = {"mbpp/367", "mbpp/927"}  # their tests use a class that the data set leaves out
+BROKEN = {"mbpp/367", "mbpp/927"}  # their setup, which runs first, uses a class of the program
 needs_data = pytest.mark.skipif(not DATA.is_file(), reason="NEXTKIT_DATA names no folder with mbpp.jsonl")
 
 
