@@ -138,14 +138,19 @@ def unchanged(task, sample):
     return same_program(task.buggy, sample.fix)
 
 
-def check_repairable(tasks, executor=None, *, sandbox=None):
-    """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the first other.
-
-    executor: as `judge` takes it.
-    """
+def judge_buggy(tasks, executor=None, *, sandbox=None):
+    """The Verdict on each task's buggy program by its shown tests, with a progress bar; executor: as `judge` takes it."""
     check_either(executor, sandbox)
     programs = [(task, task.buggy) for task in tasks]
-    verdicts = _check_all(programs, executor, sandbox=sandbox, desc="checking tasks", unit="task")
+    return _check_all(programs, executor, sandbox=sandbox, desc="checking tasks", unit="task")
+
+
+def check_repairable(tasks, verdicts=None):
+    """The tasks themselves, if each buggy program fails a shown test; otherwise ValueError naming the first other.
+
+    verdicts: of `judge_buggy`, which is asked where there are none.
+    """
+    verdicts = judge_buggy(tasks) if verdicts is None else verdicts
     for task, verdict in zip(tasks, verdicts, strict=True):
         if verdict.status == "passed":
             raise ValueError(

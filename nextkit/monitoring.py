@@ -170,7 +170,7 @@ def _label(folder, name):
         adapter = parameters.get("adapter")
         return f"samples, {f'round {_round(adapter)}' if _round(adapter) else adapter or 'base'}"
     if name == "verdicts":
-        return f"verdicts by {'all' if parameters.get('hidden') else 'shown'} tests"
+        return f"{parameters.get('of', 'verdicts')} by {'all' if parameters.get('hidden') else 'shown'} tests"
     return name.replace("adapter-", "tuning, round ") if _ADAPTER.fullmatch(name) else name
 
 

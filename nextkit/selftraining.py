@@ -14,7 +14,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from nextkit.evaluation import pass_rates
-from nextkit.filtering import check_repairable
 from nextkit.finetuning import Adapter
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
@@ -87,8 +86,8 @@ def self_train(settings, run, train, dev, *, sampler=None, executor=None, on_rou
     _check_tasks(train, dev)
     run, rounds = run if isinstance(run, Run) else Run(run), []
     stages = Stages(settings, run, sampler or LocalSampler(settings.model), executor)
-    check_repairable([*train, *dev], executor)
     with run.working(rounds=settings.rounds):
+        stages.check([*train, *dev])
         for r in _rounds(stages, train, dev):
             rounds.append(r)
             on_round(_result(rounds))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nextkit.evaluation import evaluate, no_op_rate, pass_rates, problems
 from nextkit.few_shot import few_shot, instruction
-from nextkit.filtering import judge_all, keep, keep_random, of_shown_tests
+from nextkit.filtering import check_repairable, judge_all, judge_buggy, keep, keep_random, of_shown_tests
 from nextkit.finetuning import finetune
 from nextkit.grounding import agreement, faithful, truth
 from nextkit.prompting import build_prompt
@@ -66,6 +66,13 @@ class Stages:
         made = partial(_trace, executor=self.executor)
         stored = self.run.parts("traces", dict(tasks=digest(tasks)), tasks, made, Trace, self.settings.part)
         return [_with_steps(trace) for (trace,) in stored]
+
+    def check(self, tasks):
+        """Raises ValueError where a buggy program needs no repair."""
+        judged = partial(_judge_buggy, executor=self.executor)
+        keyed = dict(tasks=digest(tasks), hidden=False, of="buggy programs")
+        stored = self.run.parts("verdicts", keyed, tasks, judged, Verdict, self.settings.part)
+        check_repairable(tasks, [verdict for (verdict,) in stored])
 
     def prompts(self, tasks, *, tuned):
         """The Prompt of each task; the base's begins with instruction and examples, a tuned model needs none."""
@@ -183,6 +190,10 @@ def _before(settings, style, rationale):
 
 def _trace(tasks, number, executor):
     return [[trace] for trace in trace_all(tasks, executor)]
+
+
+def _judge_buggy(tasks, number, executor):
+    return [[verdict] for verdict in judge_buggy(tasks, executor)]
 
 
 def _judge(pairs, number, hidden, executor):

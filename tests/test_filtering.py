@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from nextkit.filtering import check_repairable, judge, judge_all, keep, keep_random, of_shown_tests, unchanged, why
+from nextkit.filtering import (
+    check_repairable,
+    judge,
+    judge_all,
+    judge_buggy,
+    keep,
+    keep_random,
+    of_shown_tests,
+    unchanged,
+    why,
+)
 from nextkit.sandbox import Verdict
 from nextkit.tracing import trace_all
 
@@ -100,18 +110,19 @@ def test_a_fix_that_differs_in_layout_only_is_unchanged(task, sample):
 
 def test_a_buggy_program_that_passes_its_tests_is_named(task, sandbox):
     with pytest.raises(ValueError, match="t/1.*nothing to repair"):
-        check_repairable([replace(task, buggy=RIGHT)], sandbox=sandbox)
+        check_repairable([replace(task, buggy=RIGHT)])
 
 
 def test_tasks_are_checked_on_any_executor(task):
     with ThreadPoolExecutor(1) as pool:
-        assert check_repairable([task], pool) == [task]
+        assert check_repairable([task], judge_buggy([task], pool)) == [task]
         with pytest.raises(ValueError, match="t/2.*nothing to repair"):
-            check_repairable([task, replace(task, task_id="t/2", buggy=RIGHT)], pool)
+            tasks = [task, replace(task, task_id="t/2", buggy=RIGHT)]
+            check_repairable(tasks, judge_buggy(tasks, pool))
 
 
 def test_tasks_are_checked_with_a_progress_bar(task, sandbox, capsys):
-    check_repairable([task], sandbox=sandbox)
+    judge_buggy([task], sandbox=sandbox)
     assert "checking tasks: 100%" in capsys.readouterr().err
 
 
