@@ -123,8 +123,10 @@ def read_events(folder):
 
 def digest(records):
     """A short hash of records, to stand for them among a stage's parameters."""
-    text = json.dumps([dataclasses.asdict(record) for record in records], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    total = hashlib.sha256()
+    for record in records:  # one by one: all samples of a large run are gigabytes of text
+        total.update(json.dumps(dataclasses.asdict(record), sort_keys=True).encode() + b"\n")
+    return total.hexdigest()[:16]
 
 
 def _name(folder):

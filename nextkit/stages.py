@@ -6,6 +6,7 @@ parts, so that a kill costs one part and never the stage.
 
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from nextkit.evaluation import evaluate, no_op_rate, pass_rates, problems
@@ -116,7 +117,7 @@ class Stages:
 
     def judge(self, tasks, samples, *, hidden):
         """Verdicts, one list a task. hidden: whether the hidden tests decide as well."""
-        keyed = dict(samples=digest(sum(samples, [])), tasks=digest(tasks), hidden=hidden)
+        keyed = dict(samples=digest(chain(*samples)), tasks=digest(tasks), hidden=hidden)
         pairs = list(zip(tasks, samples, strict=True))
         judged = partial(_judge, hidden=hidden, executor=self.executor)
         return self.run.parts("verdicts", keyed, pairs, judged, Verdict, self.settings.part)
@@ -131,7 +132,7 @@ class Stages:
 
     def _tell(self, tasks, adapter, verdicts):
         """The rates of an evaluation among the events, once, for whoever watches the run."""
-        key = digest(sum(verdicts, []))
+        key = digest(chain(*verdicts))
         if any(event.get("evaluation") == key for event in self.run.events()):
             return
         table = evaluate(verdicts, clusters=problems(tasks))
@@ -144,7 +145,7 @@ class Stages:
 
         count: of random samples; None for as many as passed and would have been kept.
         """
-        s, flat, judged = self.settings, sum(samples, []), sum(verdicts, [])
+        s, flat, judged = self.settings, list(chain(*samples)), list(chain(*verdicts))
         if s.kept == "faithful":
             judged = [_unless(v, faithful(*of)) for v, of in zip(judged, self._told(tasks, samples), strict=True)]
         examples = keep(flat, judged, per_task=s.per_task, distinct=s.distinct)

@@ -19,6 +19,7 @@ from pathlib import Path
 from nextkit.offline.corpus import draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import FIX, WHY
+from nextkit.sampling.loading import best_dtype
 
 LONGEST = 420  # tokens; longer documents are left out
 
@@ -231,7 +232,7 @@ def _train_step(model, optimizers, batch):
     ids, weights = _padded(batch)  # (batch, tokens) both
     targets = ids[:, 1:]
     real = targets != 0
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype("cpu") is torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         logits = F.linear(hidden[real], model.lm_head.weight)  # (real tokens, vocabulary)
     loss = F.cross_entropy(logits.float(), targets[real], reduction="none")
