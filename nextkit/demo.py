@@ -29,7 +29,7 @@ FAST = dict(rounds=1, samples=8, eval_samples=8, hard=1.0, max_tokens=80, lora=L
 def main(arguments=None):
     """Command line: parse, run, print; Ctrl-C says how to go on."""
     parser = argparse.ArgumentParser(prog="python -m nextkit.demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--fast", action="store_true", default=bool(os.environ.get("NEXTKIT_FAST")))
+    parser.add_argument("--fast", action="store_true", default=os.environ.get("NEXTKIT_FAST", "0") not in ("", "0"))
     parser.add_argument("--out", default=None, help="run folder; a run found there goes on")
     parser.add_argument("--split", default="dev", choices=["dev", "test", "unseen"])
     parser.add_argument("--tasks", type=int, default=None, help="how many held-out tasks")

@@ -24,15 +24,16 @@ And one that is none, for comparison: `outcome` tells how the test ended and not
 import ast
 import contextlib
 import functools
-import io
 import re
 import tokenize
 from dataclasses import dataclass, replace
 
+from nextkit.stripping import strip_trace, tokens
+
+__all__ = ["STYLES", "ambiguous", "commentable", "count_tokens", "naturalize", "shorten", "strip_trace"]
 STYLES = ("inline", "concise", "scratchpad")
 _TOKENS = re.compile(r"[A-Za-z_]+|\d|[^\w\s]|\n|  +")
-_STATE = re.compile(r"  # \(\d+\) .*$")
-_STATE_OR_OUTCOME = re.compile(r"  # (?:\(\d+\) .*|got .*|raised .*|stopped after \d+ steps)$")
+_BREAKS = {ord(sign): repr(sign)[1:-1] for sign in "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"}  # all that end a line
 
 
 def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=None, length=None):
@@ -43,8 +44,9 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
 
     budget: how long the text may be, counted by length(text), by default `count_tokens`; pass a tokenizer's own count
     as `length=lambda text: len(tokenizer(text).input_ids)`. Until the text fits, there go, in this order: long values,
-    middle states of a line, its early states, then states of whole lines, the earliest first. The failing assertion,
-    exceptions and the last state always stay. A last comment says what was left out.
+    middle states of a line, its early states, then states of whole lines, the earliest first, and at the very end
+    exceptions that were caught, the earliest first. The failing assertion, the last exception, one that nothing caught
+    and the last state always stay. A last comment says what was left out.
 
     Raises ValueError for another style, and for a budget that even the least text exceeds.
     """
@@ -61,20 +63,6 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
     if budget is None:
         return _noted(write, shown)
     return _fitted(write, shown, budget, length or count_tokens)
-
-
-def strip_trace(text):
-    """A naturalized text (inline or concise) without its comments: program and test as they were."""
-    lines = text.split("\n")
-    if lines[-1].startswith("# left out: "):
-        lines.pop()
-    starts = _comment_starts(lines)
-    for row, column in starts.items():
-        begin = max(0, column - 2)
-        found = (_STATE_OR_OUTCOME if row == max(starts) else _STATE).search(lines[row], begin)
-        if found:
-            lines[row] = lines[row][: found.start()]
-    return "\n".join(lines)
 
 
 def count_tokens(text):
@@ -94,7 +82,8 @@ def shorten(literal, limit):
 class _Shown:
     """How much is shown: characters a value, first and last states of a line, the earliest step; what is left out.
 
-    arguments: whether also those of the call that the test makes, which stand in the test.
+    arguments: whether also those of the call that the test makes, which stand in the test. caught: the earliest step
+    whose exception is shown, though the program caught it; the last exception is shown anyway.
     """
 
     max_value: int
@@ -102,6 +91,7 @@ class _Shown:
     last: int
     earliest: int = 0
     arguments: bool = True
+    caught: int = 0
     left_out: tuple[str, ...] = ()
 
     def without(self, what, **changes):
@@ -143,6 +133,11 @@ def _smaller(shown, last_step):
         gap //= 2
         shown = shown.without("early lines", earliest=last_step - gap)
         yield shown
+    gap = last_step
+    while gap >= 1:
+        gap //= 2
+        shown = shown.without("caught exceptions", caught=last_step - gap)
+        yield shown
 
 
 class _Inline:
@@ -165,7 +160,7 @@ class _Inline:
         states = {}
         for step, state in self.states(shown):
             place = self.places.get(step.line, step.line)
-            states.setdefault(place, []).append((step.event == "exception", f"({step.index}) {state}"))
+            states.setdefault(place, []).append((self.is_kept(step, shown), f"({step.index}) {state}"))
         return {line: _thinned(found, shown.first, shown.last) for line, found in states.items()}
 
     @functools.cached_property
@@ -179,8 +174,19 @@ class _Inline:
             last = step.index == self.last
             if not shown.arguments and not last and step.event == "call" and step.depth == 1:
                 step = replace(step, changes=tuple(pair for pair in step.changes if pair[1] not in self.given))
-            if _has_state(step) and (last or step.index >= shown.earliest or step.event == "exception"):
+            if _has_state(step) and (last or step.index >= shown.earliest or self.is_kept(step, shown)):
                 yield step, _state(step, shown.max_value, step.index in self.ambiguous)
+
+    @functools.cached_property
+    def raised(self):
+        """Indexes of the exceptions that always stay: the last, and one that nothing caught."""
+        found = [step for step in self.trace.steps if step.event == "exception"]
+        uncaught = [step for step in found if step.value == self.trace.exception]
+        return {step.index for step in (*found[-1:], *uncaught[-1:])}
+
+    def is_kept(self, step, shown):
+        """Whether a step stays for the exception that it raised."""
+        return step.event == "exception" and (step.index >= shown.caught or step.index in self.raised)
 
 
 class _Scratchpad(_Inline):
@@ -192,7 +198,7 @@ class _Scratchpad(_Inline):
         thinned = self.kept(shown) if "middle states" in shown.left_out else None
         for step, state in self.states(shown):
             if thinned is None or step.index in thinned:
-                steps.append(f"# ({step.index}) {lines[step.line - 1].strip()} -> {state}")
+                steps.append(f"# ({step.index}) {_one_line(lines[step.line - 1].strip())} -> {state}")
             elif before is None or before.index in thinned:
                 steps.append("# ...")
             before = step
@@ -204,7 +210,7 @@ class _Scratchpad(_Inline):
         for step, _ in self.states(shown):
             by_line.setdefault(step.line, []).append(step.index)
         ends = [[*found[: shown.first], *found[len(found) - shown.last :]] for found in by_line.values()]
-        raised = [step.index for step in self.trace.steps if step.event == "exception"]
+        raised = [step.index for step in self.trace.steps if self.is_kept(step, shown)]
         return {index for found in ends for index in found} | {*raised, self.last}
 
 
@@ -231,16 +237,16 @@ def _state(step, max_value, ambiguous=False):
     if step.event in ("return", "yield"):
         parts.append(f"{step.event} {shorten(step.value, max_value)}")
     elif step.event == "exception":
-        parts.append(_one_line(shorten(step.value, 2 * max_value)) + (f" in {step.where}" if ambiguous else ""))
-    return "; ".join(parts)
+        parts.append(shorten(step.value, 2 * max_value) + (f" in {step.where}" if ambiguous else ""))
+    return _one_line("; ".join(parts))
 
 
 def _thinned(states, first, last):
-    """The first and last states, and every exception; dots where some between are left out."""
+    """The first and last states, and every exception that stays; dots where some between are left out."""
     cut = len(states) - last
     shown, skipped = [], False
-    for number, (raised, state) in enumerate(states):
-        if number < first or number >= cut or raised:
+    for number, (stays, state) in enumerate(states):
+        if number < first or number >= cut or stays:
             shown += ["...", state] if skipped and first else [state]
             skipped = False
         else:
@@ -251,21 +257,23 @@ def _thinned(states, first, last):
 def _test(trace, max_value):
     """The test with what came out behind the assertion that failed, else behind its end."""
     lines = trace.test.strip().split("\n")
-    place = commentable(trace.test.strip()).get(trace.test_line, len(lines)) if trace.test_line else len(lines)
+    line = trace.test_line - trace.test[: len(trace.test) - len(trace.test.lstrip())].count("\n")
+    place = commentable(trace.test.strip()).get(line, len(lines)) if trace.test_line else len(lines)
     lines[place - 1] = _with_comment(lines[place - 1], _outcome(trace, max_value))
     return "\n".join(lines)
 
 
 def _outcome(trace, max_value):
     if trace.outcome == "failed":
-        return f"got {shorten(trace.got, 2 * max_value)}"
+        return _one_line(f"got {shorten(trace.got, 2 * max_value)}")
     if trace.outcome == "error":
         return _one_line(f"raised {shorten(trace.exception, 2 * max_value)}")
     return f"stopped after {trace.executed} steps" if trace.outcome == "timeout" else ""
 
 
 def _one_line(text):
-    return " ".join(text.replace("\n", "\\n").split("\r"))
+    """The text without anything that ends a line: what the program names or says must not go on below as code."""
+    return text.translate(_BREAKS)
 
 
 def _with_comment(line, comment):
@@ -303,7 +311,7 @@ def _several(step, statements, program):
 def commentable(program):
     """line -> the line where its comment goes: the end of the logical line that it belongs to."""
     ends, start = {}, None
-    for token in _tokens(program):
+    for token in tokens(program):
         if token.type in (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
             continue
         start = start or token.start[0]
@@ -311,21 +319,3 @@ def commentable(program):
             ends |= {line: token.start[0] for line in range(start, token.start[0] + 1)}
             start = None
     return ends
-
-
-def _comment_starts(lines):
-    """row -> column where its comment begins, from 0; what Python cannot read is searched from the line's start."""
-    found, row = {}, 0
-    for token in _tokens("\n".join(lines)):
-        row = token.end[0]
-        if token.type == tokenize.COMMENT:
-            found[token.start[0] - 1] = token.start[1]
-    return found | {rest: 0 for rest in range(row, len(lines))}
-
-
-def _tokens(program):
-    """The tokens of a program up to where it stops being Python."""
-    try:
-        yield from tokenize.generate_tokens(io.StringIO(program).readline)
-    except (tokenize.TokenError, SyntaxError):
-        return

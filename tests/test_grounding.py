@@ -185,3 +185,71 @@ def test_any_text_is_read_and_spans_lie_within_it_without_overlap(rationale):
         assert place <= claim.start < claim.end <= len(rationale)
         assert claim.text == rationale[claim.start : claim.end]
         place = claim.end
+
+
+PLUS = "def f(x):\n    y = x + 1\n    return y"
+
+
+@pytest.mark.parametrize(
+    "rationale",
+    ["For the input 5 the function returns 6.", "With x = 5 it returns 6.", "Given x = 2, it returns 3.",
+     "As long as x is 2, y is 3.", "Provided x is 2, y is 3.", "In case x is 2, y is 3.", "Take x = 2: y is 3.",
+     "for x = 2 it returns 3", "With `x = 5` it returns 6.", "It returns 6, provided x = 5.",
+     "Nothing raises a ValueError.", "Neither branch raises an IndexError.", "ValueError is raised nowhere",
+     "Without a guard, it raises an IndexError.", "In the new version y is 3",
+     "The fix: y = x + 2, so y is 3 and it returns 3.", "The docstring says it returns 3.",
+     "The specification says y is 3."],
+)  # fmt: skip
+def test_what_is_said_of_another_run_or_denied_is_no_claim(rationale):
+    assert claims(rationale, run(PLUS, "assert f(1) == 3")) == []
+
+
+@pytest.mark.parametrize(
+    "rationale, expected",
+    [("For the input 1 the function returns 2.", True), ("For the input 1 the function returns 5.", False),
+     ("It ends with y = 2.", True), ("Before the fix, it returns 2.", True), ("The given list is fine. It returns 5.", False),
+     ("Without more ado. It raises a ValueError.", False), ("`f(1)` returns 2", True), ("f(1) returns 4.", False)],
+)  # fmt: skip
+def test_what_is_plainly_said_of_this_run_is_still_judged(rationale, expected):
+    assert [holds for *_, holds, _ in claims(rationale, run(PLUS, "assert f(1) == 3"))] == [expected]
+
+
+@pytest.mark.parametrize(
+    "rationale, expected",
+    [("f([1]) returns [].", []), ("The test expected [0].", [None]), ("The test expected [5].", [False]),
+     ("f([0, 1]) returns [1].", [True]), ("The test expected [].", [True])],
+)  # fmt: skip
+def test_an_assertion_that_was_never_reached_decides_nothing(rationale, expected):
+    stopped = run("def f(xs):\n    return xs[1:]", "assert f([0, 1]) == []\nassert f([1]) == [0]")
+    assert [holds for *_, holds, _ in claims(rationale, stopped)] == expected
+
+
+def test_a_generator_that_goes_on_does_not_enter_its_line_again():
+    program = "def f(xs):\n    for x in xs:\n        yield x"
+    resumed = run(program, "assert list(f([1, 2, 3])) == []")
+    said = "The loop runs 3 times; the loop runs 6 times; line 3 runs 3 times."
+    assert [holds for *_, holds, _ in claims(said, resumed)] == [True, False, True]
+
+
+def test_how_often_a_with_is_entered_is_undecided():
+    program = (
+        "import contextlib\ndef f(xs):\n    for x in xs:\n        with contextlib.nullcontext():\n            y = x"
+        "\n            y += 1\n    return y"
+    )
+    said = "The loop runs 3 times; line 4 runs 3 times; line 5 runs 3 times; line 4 never runs."
+    found = claims(said, run(program, "assert f([1, 2, 3]) == 1"))
+    assert [holds for *_, holds, _ in found] == [None, None, True, False]
+
+
+@pytest.mark.parametrize(
+    "rationale, expected",
+    [("t[3] is 0 at first.", None), ("t[60] is 9", None), ("u[0] is [0]", None), ("t[3] is 5", True), ("a.v is 0", True), ("a.v is 2", True),
+     ("a.v is 9", False)],
+)  # fmt: skip
+def test_a_part_of_a_value_is_judged_only_by_what_the_trace_shows_of_it(rationale, expected):
+    program = (
+        "class A:\n    def __init__(self):\n        self.v = 0\ndef f():\n    t = [0] * 100\n    t[3] = 5\n    u = [[0] * 600, 3]\n"
+        "    t[60] = 5\n    a = A()\n    a.v = 2\n    return a"
+    )
+    found = claims(rationale, run(program, "assert f() == 1"))
+    assert [holds for *_, holds, _ in found] == [expected]

@@ -165,3 +165,9 @@ def test_all_edits_of_any_program_parse_differ_and_leave_no_trace(seed, steps):
     assert all(ast.dump(ast.parse(edit.program)) != ast.dump(ast.parse(program)) for edit in edits)
     assert len({edit.program for edit in edits}) == len(edits)
     assert all_edits(program) == edits
+
+
+def test_a_docstring_is_not_edited():
+    program = 'def f(x):\n    """a+b+"""\n    \'word\'\n    return x + \'word\''
+    edits = all_edits(program, kinds={"constant", "string"})
+    assert [edit.program for edit in edits] == [ast.unparse(ast.parse(program))[:-5] + "ord'"]

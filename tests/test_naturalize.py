@@ -136,7 +136,8 @@ def test_a_budget_holds_and_the_end_of_the_story_stays(seed, style, budget):
     last = max(step.index for step in trace.steps if step.changes or step.event in ("return", "exception"))
     outcome = {"failed": "# got ", "error": "# raised ", "timeout": "# stopped after "}[trace.outcome]
     assert outcome in text and f"({last}) " in text
-    assert all(f"({step.index}) " in text for step in trace.steps if step.event == "exception")
+    raised = [step.index for step in trace.steps if step.event == "exception"]
+    assert all(f"({index}) " in text for index in (raised[-1:] if "caught exceptions" in text else raised))
     if style != "scratchpad":
         assert strip_trace(text) == f"{task.buggy}\n{trace.test}"
 
@@ -202,3 +203,71 @@ def test_a_scratchpad_writes_each_step_on_a_line():
         "# (2) return y -> return 1",
         "assert f(1) == 2  # got 1",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = 1  # (1) first set x",
+        "x = 1  # (1) return early",
+        "x = 1  # (1) note: x=1 here",
+        "x = 7  # (1) x=3 is what it was",
+        "x = 1  # (2) first, then (3) second",
+        "x = 'a  # (1) b=2'  # (1) note",
+        "x = 'a  # (1) b=2'",
+        "d = {'a=b]': 1}",
+        "d = {2: 1}; d[2] = 'it is  # (2) d=3'  # (1) ValueError was it",
+    ],
+)
+@pytest.mark.parametrize("style", ["inline", "concise"])
+def test_numbered_comments_of_the_programs_own_stay_when_ours_come_off(line, style):
+    program = f"def f(x):\n    {line}\n    return x"
+    text = naturalize(trace_in_process(program, "assert f(1) == 2"), style=style)
+    assert strip_trace(text) == f"{program}\nassert f(1) == 2"
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert f(1) == 1  # got it right",
+        "assert f(1) == 2\nassert f(1) == 1  # got it right...",
+        "assert f(1) == 2  # got one  # raised?",
+        "assert f('a  # got 2') == '  # got 2'",
+        "assert f(0) == 2",
+    ],
+)
+def test_comments_of_the_tests_own_stay_when_the_outcome_comes_off(test):
+    program = "def f(x):\n    if not x:\n        raise Own(x)\n    return x\nclass Own(Exception):\n    pass"
+    assert strip_trace(naturalize(trace_in_process(program, test))) == f"{program}\n{test}"
+
+
+BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+@pytest.mark.parametrize("style", [*STYLES, "outcome"])
+@pytest.mark.parametrize("sign", BREAKS)
+def test_nothing_that_a_program_names_goes_on_below_its_comment(sign, style):
+    name = f"a{sign}import os"
+    program = (
+        f"def f():\n    o = type({name!r}, (), {{}})()\n    setattr(o, {name!r}, 5)\n    x = ValueError({name!r})\n"
+    )
+    for end in ("    return o", "    raise x", f"    class E(Exception): pass\n    E.__name__ = {name!r}\n    raise E"):
+        text = naturalize(trace_in_process(program + end, "assert f() == 1"), style=style)
+        assert not any(line.startswith("import os") for line in text.splitlines())
+
+
+def test_what_came_out_stands_at_its_assertion_also_below_empty_lines():
+    trace = trace_in_process("def f(x):\n    return x", "\n\nassert f(1) == 1\nassert f(2) == 3\nassert f(4) == 4")
+    assert naturalize(trace).splitlines()[-3:] == ["assert f(1) == 1", "assert f(2) == 3  # got 2", "assert f(4) == 4"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_budget_takes_caught_exceptions_when_nothing_else_is_left_but_not_the_last(style):
+    program = (
+        "def f(n):\n    for i in range(n):\n        try:\n            {}[i]\n"
+        "        except KeyError:\n            pass\n    return [0][n]"
+    )
+    trace = trace_in_process(program, "assert f(60) == 1")
+    text = naturalize(trace, style=style, budget=150)
+    assert text.endswith("early lines, caught exceptions") and "IndexError:" in text
+    assert "KeyError: 0" not in text and "caught" not in naturalize(trace, style=style, budget=1800)

@@ -98,3 +98,11 @@ def test_a_program_cannot_end_the_script_of_its_page(tmp_path):
 def test_a_trace_without_steps_is_refused():
     with pytest.raises(ValueError, match="no steps"):
         TraceInspector(trace_in_process("def f(): pass", "assert 1 == 2"))
+
+
+@pytest.mark.parametrize("statement", ["print('\\ud83d</script>')", "raise ValueError('\\ud800</script>')"])
+def test_half_of_a_surrogate_pair_is_shown_by_its_escape(statement, tmp_path):
+    found = TraceInspector(trace_in_process(f"def f():\n    {statement}", "assert f() == 1"))
+    page = found.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "\\ud8" in page and page.count("</script>") == TraceInspector(found.trace).page("").count("</script>") == 2
+    assert str(found.payload).encode() and "\\ud8" in found._repr_html_()

@@ -26,7 +26,8 @@ often). The catalogue, by kind:
     call               a relative of the function, a flag or option        math.floor(x)    math.ceil(x)
     string             another separator, decimals, a pattern's sign       ' '.join(xs)     ''.join(xs)
 
-No edit makes a power, a permutation or a larger exponent than by two: one such line can run for hours.
+No edit makes a power or a permutation where there was none: one such line can run for hours. An exponent that is there
+can become a larger one, as when n ** k becomes n ** n. Docstrings are left alone.
 """
 
 import ast

@@ -9,10 +9,12 @@ in the language of the offline models alike, and each finding is held against th
     line        line 3 never runs; line 4 runs twice; the loop runs 3 times
     edit        In `t += x` change `+=` to `-=`; replace `<` with `<=`
 
-The rules are careful. What is not surely said of this run is no claim: what comes after `if`, `when` or `should`, what
-is denied, code that stands in the program, a value that goes on ("3 more than"). What cannot be decided is None.
+The rules are careful. What is not surely said of this run is no claim: what comes after `if`, `given` or `should`, what
+is said of another input, of the fixed program or by a docstring, what is denied, code that stands in the program, a
+value that goes on ("3 more than"). What cannot be decided is None.
 """
 
+import ast
 import re
 from dataclasses import dataclass
 
@@ -21,6 +23,7 @@ from nextkit.offline.rationales import agrees
 from nextkit.prompting import same_program
 
 LONGEST = 20_000  # characters of a rationale that are read
+LONGEST_SENTENCE = 2_000  # characters in front of a claim that may take it back
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def check_claims(rationale, trace, fix=None):
     shortened with dots must agree at both ends. What a cut trace does not show is undecided. An edit is False where
     the program does not have the code that it names; it is True only if `fix`, where given, is exactly that edit.
     """
-    text, found, taken = _Text(rationale[:LONGEST]), [], set()
+    text, found, taken = _Text(rationale[:LONGEST], trace), [], set()
     for kind, rule in RULES:
         for start, end, (holds, step) in rule(text, trace, fix):
             if taken.isdisjoint(range(start, end)):
@@ -64,18 +67,33 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)
 _SENTENCE = re.compile(r"[.!?](?=\s)|\n")
 _CLAUSE = re.compile(r"[,;:](?=\s)|\b(?:but|whereas|while|yet|and|so(?! that))\b")
 _IF = re.compile(
-    r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|for example|would|"
-    r"(?:after|with) (?:the|this|that|my) (?:fix|change|edit|correction))\b",
+    r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|for example|would|as long as|in case|"
+    r"(?<!the )(?:given|provided)|(?:after|with) (?:the|this|that|my) (?:fix|change|edit|correction)|"
+    r"(?<!before )(?:the|my|this) (?:fix|correction)|"
+    r"(?:new|fixed|corrected|correct|patched|repaired|changed|edited|intended) (?:version|code|program|function|loop)|"
+    r"(?:docstring|specification|spec|documentation|description|task|problem|exercise)s? "
+    r"(?:says?|states?|claims?|demands?|promises?|requires?|asks?|tells?|wants?|reads?|specifies|describes?)|"
+    r"according to (?:the|its) (?:docstring|spec\w*|documentation|description|task|problem))\b|"
+    r"\A\W*(?:without|take|taking|say|consider)\b",
     re.I,
 )
+# What is set for the sake of argument: "for x = 2", "with `x` equal to 2". One that ends the text is about to be set.
+_LET = re.compile(
+    r"\b(?:for|(?<!ends )(?<!ended )(?<!exits )(?<!stops )(?<!finishes )(?<!up )(?<!left )with|given|take|taking|say|"
+    r"consider)\s+(?:`?\Z|`?[A-Za-z_]\w*`?\s*(?:==?|is|being|equal to|equals|set to)\s)",
+    re.I,
+)
+_INPUT = re.compile(r"\b(?:for|on|with) (?:the |an? )?(?:inputs?|arguments?|case)\s+`?", re.I)
 _MEANT = re.compile(
-    r"\b(?:should|must|could|can|may|might|shall|will|wants?|needs?|ought|to|never|not|cannot|no|\w+n't|expect\w*|"
+    r"\b(?:should|must|could|can|may|might|shall|will|wants?|needs?|ought|to|never|not|cannot|no|\w+n't|nothing|neither|nor|"
+    r"none of|nobody|nowhere|hardly|without|expect\w*|"
     r"chang\w+|replac\w+|us(?:e|es|ing)|sets?|setting|initiali[sz]\w+|starts?|writ\w+|adds?|inserts?|makes?|"
     r"remov\w+|instead|fix\w*|correct\w*|let)\b",
     re.I,
 )
 _AFTER = re.compile(
-    r"\s*(?:\Z|\n|`|[.!?;:)](?=[\s\"')\]*]|\Z)|,(?!\s*(?:[`\d\[{'\"-]|\((?!\d+\))))|"
+    r"\s*(?:\Z|\n|`|[.!?;:)](?=[\s\"')\]*]|\Z)|,(?!\s*(?:[`\d\[{'\"-]|\((?!\d+\))|(?:if|unless|whenever|provided|given|"
+    r"as long as|in case)\b))|"
     r"(?:and|but)\b(?!\s*[`\d\[({'\"-])|(?:not|instead|rather|because|at|after|before|on|since|whereas|while|so|then|"
     r"although|though|here|there|again|later|wrongly|incorrectly)\b)"
 )
@@ -90,17 +108,33 @@ _TIMES = r"(?:exactly |only )?(?P<times>once|twice|(?:\d+|two|three|four|five|si
 
 
 class _Text:
-    """A rationale with its code spans known. prose: the same text with code blanked out, of equal length."""
+    """A rationale with its code spans known. prose: the same text with code blanked out, of equal length.
 
-    def __init__(self, text):
-        self.text = text
+    test: the test of the run. asked: the assertion that the run ended at, "" where that is not known.
+    """
+
+    def __init__(self, text, trace):
+        self.text, self.test, self.asked = text, trace.test, _asked(trace)
         self.spans = [found.span() for found in _CODE.finditer(text)]
         self.prose = _CODE.sub(lambda found: "\0" * len(found.group()), text)
 
     def said(self, start, *, meant=True):
         """Whether words from `start` on speak of the run: under no condition and, with `meant`, no wish and no denial."""
-        sentence = _last_part(_SENTENCE, self.prose[:start])
-        return not _IF.search(sentence) and not (meant and _MEANT.search(_last_part(_CLAUSE, sentence)))
+        sentence = _last_part(_SENTENCE, self.prose[max(0, start - LONGEST_SENTENCE) : start])
+        begin = start - len(sentence)
+        if _IF.search(sentence) or _LET.search(self.text[begin:start]) or self.is_of_another_input(begin, start):
+            return False
+        return not (meant and _MEANT.search(_last_part(_CLAUSE, sentence)))
+
+    def is_of_another_input(self, start, end):
+        """Whether words between two places speak of an input that the test does not give."""
+        for found in _INPUT.finditer(self.text, start, end):
+            stop = _literal_end(self.text, found.end())
+            literal = "".join(self.text[found.end() : stop or found.end()].split())
+            given = rf"(?<!\w){re.escape(literal)}(?!\w)"
+            if not (literal and re.search(given, "".join(self.asked.split()))):
+                return True
+        return False
 
     def span(self, place):
         """The code span that holds a place, as (start, end) with its marks, or None."""
@@ -117,6 +151,15 @@ class _Text:
         if not _AFTER.match(self.text, end + marked):
             return None
         return self.text[place + marked : end], end + marked
+
+
+def _asked(trace):
+    """Source of the assertion that a run ended at, "" where that is not known; all of them where it passed them all."""
+    nodes = [node for node in evidence.nodes_of(trace.test) if isinstance(node, ast.Assert)]
+    if len(nodes) < 2 or trace.outcome == "passed":
+        return trace.test
+    ended = [node for node in nodes if node.lineno <= trace.test_line <= node.end_lineno]
+    return ast.get_source_segment(trace.test, ended[0]) if len(ended) == 1 else ""
 
 
 def _last_part(boundary, text):
@@ -153,6 +196,7 @@ _SUBJECT = re.compile(
     r"wrongly|incorrectly|therefore|thus|still|only|the|actually|we|I))\s*\Z",
     re.I,
 )
+_CALL = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*\((?:[^()\n]|\([^()\n]*\))*\)\s*\Z")
 _RATHER = re.compile(r",?\s*(?:not|instead of|rather than)\s+")
 _ASKED = re.compile(
     r"\b(?:(?:should|must) (?:have )?(?:return(?:ed)?|give|produce)|expects|(?:result|output|answer) should (?:be|have "
@@ -164,6 +208,7 @@ _RAISES = re.compile(
     rf"\b(?:raises|raised|throws|threw|(?:fails|failed|crashes|ends) with)\s+(?:an?\s+|the\s+)?{_ERROR}"
 )
 _IS_RAISED = re.compile(rf"{_ERROR} (?:is|was|gets) (?:raised|thrown)\b")
+_NOWHERE = re.compile(r"\s+(?:nowhere|never|by (?:nothing|no(?:ne|body)?\b))")
 _QUOTE = re.compile(r"\((\d{1,7})\)\s+(?=[A-Za-z_])")
 _STATE = re.compile(rf"(?P<path>{_PATH})=(?![=\s])|(?P<back>return) ")
 _STEP = r"(?:\b(?:[Aa]t|[Ii]n|[Aa]fter|[Bb]y) step \(?(?P<step>\d{1,7})\)?[,:]?\s+)?"
@@ -215,7 +260,7 @@ def _replaced(old, new, program, fix):
 def _results(text, trace, fix):
     for found in _VERB.finditer(text.prose):
         value = text.value(found.end())
-        if value and text.said(found.start()) and _is_the_test(text, found.start(), trace):
+        if value and text.said(found.start()) and _is_the_test(text, found.start()):
             yield found.start(), value[1], evidence.result(value[0], trace)
             yield from _rather(text, value[1], trace)
     for found in _ASKED.finditer(text.prose):
@@ -234,23 +279,24 @@ def _rather(text, place, trace):
         yield start, value[1], evidence.expected(value[0], trace)
 
 
-def _is_the_test(text, place, trace):
+def _is_the_test(text, place):
     """Whether the subject in front of a verb is the tested program, and not another call or thing."""
     before = text.prose[:place]
     if _SUBJECT.search(before):
         return True
     code = next((text.text[start:end] for start, end in text.spans if end == len(before.rstrip())), None)
-    code = code.strip("`") if code else before.split()[-1]
+    bare = _CALL.search(before[-300:])
+    code = code.strip("`") if code else bare.group().strip() if bare else before.split()[-1]
     called = re.match(r"[\w.]+", code)
     if code.endswith(")"):
-        return "".join(code.split()) in "".join(trace.test.split())
-    return bool(called) and called.group() == code and f"{code}(" in trace.test
+        return "".join(code.split()) in "".join(text.asked.split())
+    return bool(called) and called.group() == code and f"{code}(" in text.test
 
 
 def _exceptions(text, trace, fix):
     for pattern in (_RAISES, _IS_RAISED):
         for found in pattern.finditer(text.text):
-            if text.said(found.start()):
+            if text.said(found.start()) and not _NOWHERE.match(text.text, found.end()):
                 yield *found.span(), evidence.raised(found["name"], trace)
 
 

@@ -69,7 +69,7 @@ class Widget(anywidget.AnyWidget):
         """The text of that file."""
         state = {name: value for name, value in self.state().items() if name not in OF_THE_LIBRARY}
         return PAGE.format(
-            title=html.escape(title),
+            title=html.escape(writable(title)),
             page_style=PAGE_STYLE,
             style=self._css,
             state=as_script(state),
@@ -79,11 +79,11 @@ class Widget(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
         data, *rest = bundle if isinstance(bundle, tuple) else (bundle,)
-        data = dict(data or {}) | {"text/plain": self.text(), "text/html": self._repr_html_()}
+        data = dict(data or {}) | {"text/plain": writable(self.text()), "text/html": self._repr_html_()}
         return (data, *rest) if rest else data
 
     def _repr_html_(self):
-        return f'<pre style="white-space:pre-wrap">{html.escape(self.text())}</pre>'
+        return f'<pre style="white-space:pre-wrap">{html.escape(writable(self.text()))}</pre>'
 
 
 OF_THE_LIBRARY = {"layout", "tabbable", "tooltip", "comm", "keys", "log"}
@@ -102,7 +102,12 @@ def style(name):
     return "\n".join(file.read_text(encoding="utf-8") for file in files if file.exists())
 
 
+def writable(text):
+    """The text as UTF-8 can hold it: half of a surrogate pair, which a program may print, becomes its escape."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 def as_script(data):
     """JSON that may stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(data, ensure_ascii=False)
+    text = writable(json.dumps(data, ensure_ascii=False))  # JSON escapes a surrogate as Python does
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nextkit.inspection import never_ran
 from nextkit.naturalize import ambiguous, commentable, naturalize, shorten
-from nextkit.widgets.base import as_script
+from nextkit.widgets.base import as_script, writable
 
 MAX_STEPS = 120_000  # of a run; the middle of a longer one is left out
 MAX_VALUE = 400  # characters a value
@@ -65,10 +65,13 @@ def _surroundings(trace):
     places = {line: place for line, place in commentable(trace.program).items() if line != place}
     kept = dict(executed=f"{trace.executed:,}", kept=f"{len(trace.steps):,}")
     return dict(
-        task=trace.task_id,
+        task=writable(trace.task_id),
         outcome=trace.outcome,
         program=trace.program,
-        test=[[line, comment[len(line) :].removeprefix("  # ")] for line, comment in zip(test, noted, strict=True)],
+        test=[
+            [line, writable(comment[len(line) :].removeprefix("  # "))]
+            for line, comment in zip(test, noted, strict=True)
+        ],
         places=places,
         never=never_ran(trace),
         notes=[CUTS.get(cut, cut).format(**kept) for cut in trace.truncated],
@@ -132,7 +135,7 @@ def _distances(column):
 
 
 class _Texts(dict):
-    """Texts in the order in which they were first met; number() tells their place."""
+    """Texts in the order in which they were first met, as they can be sent; number() tells their place."""
 
     def number(self, text):
-        return self.setdefault(text, len(self))
+        return self.setdefault(writable(text), len(self))
