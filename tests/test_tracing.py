@@ -314,3 +314,124 @@ def test_tracing_does_not_change_the_result(xs, k):
     namespace = {}
     exec(program, namespace)
     assert trace_in_process(program, f"assert f({xs}, {k}) == 0").got == repr(namespace["f"](list(xs), k))
+
+
+def test_a_with_over_several_lines_is_one_step_with_all_that_it_binds():
+    program = 'def f():\n    with (\n        open("/dev/null") as a,\n        open("/dev/null") as b,\n    ):\n        c = 1\n    return c'
+    steps = steps_of(program, "assert f() == 1")
+    assert [(s.line, [path for path, _ in s.changes]) for s in steps[1:3]] == [(2, ["a", "b"]), (6, ["c"])]
+
+
+def test_a_body_on_the_line_of_its_def_stands_there_and_not_at_the_decorator():
+    program = "class A:\n    @property\n    def v(self): return 3\ndef f():\n    return A().v"
+    (step,) = [s for s in steps_of(program, "assert f() == 3") if s.function == "v" and s.event == "return"]
+    assert step.line == 3
+
+
+def test_the_end_of_an_awaitable_is_no_exception():
+    program = "import asyncio\nasync def g(x):\n    await asyncio.sleep(0)\n    return 2 * x\nasync def h():\n    a, b = await asyncio.gather(g(1), g(2))\n    return a + b\ndef f():\n    return asyncio.run(h())"
+    found = trace_in_process(program, "assert f() == 6")
+    assert (found.outcome, {s.event for s in found.steps}) == ("passed", {"call", "line", "return"})
+
+
+def test_a_generator_that_began_unseen_is_told_as_a_call_when_it_goes_on():
+    program = "def ids(p):\n    i, xs = 0, []\n    del p\n    while True:\n        yield i\n        i += 1\n        xs.append(i)\nclass A:\n    it = ids(1)\n    first = next(it)\ndef f():\n    return next(A.it)"
+    found = trace_in_process(program, "assert f() == 1")
+    seen = [(s.event, s.line, s.changes) for s in found.steps if s.function == "ids"]
+    assert (found.outcome, seen[0]) == ("passed", ("call", 1, ()))
+    assert seen[2:4] == [("line", 6, (("i", "1"),)), ("line", 7, (("xs", "[1]"),))]
+
+
+def test_a_function_that_was_given_other_code_is_followed_too():
+    program = (
+        "import types\n@types.coroutine\ndef g():\n    x = 1\n    yield x\n    return 2\ndef f():\n    return list(g())"
+    )
+    found = trace_in_process(program, "assert f() == [1]")
+    seen = [(s.event, s.line) for s in found.steps if s.function == "g"]
+    assert (found.outcome, seen) == (
+        "passed",
+        [("call", 3), ("line", 4), ("yield", 5), ("line", 5), ("return", 6)],
+    )
+
+
+def test_what_runs_in_a_thread_of_asyncio_is_not_mixed_into_the_trace():
+    program = "import asyncio\ndef w(n):\n    a = n\n    return a\nasync def h():\n    y = await asyncio.to_thread(w, 5)\n    return y\ndef f():\n    return asyncio.run(h())"
+    found = trace_in_process(program, "assert f() == 5")
+    assert (found.outcome, {s.function for s in found.steps}) == ("passed", {"f", "h"})
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "change"),
+    [
+        ("from collections import defaultdict\nd = defaultdict(list)", "if d[4]: pass", "defaultdict({4: []})"),
+        ("import operator\nd = [1]", "operator.setitem(d, 0, 5)", "[5]"),
+        ("import re\nd = []\ndef note(m): return str(d.append(1))", "re.sub('a', note, 'a')", "[1]"),
+    ],
+)
+def test_what_a_harmless_looking_line_changes_is_seen(head, line, change):
+    program = f"{head}\ndef f():\n    e = d\n    {line}\n    return 1"
+    steps = [s for s in steps_of(program, "assert f() == 1") if s.function == "f"]
+    assert ("e", change) in steps[2].changes
+
+
+def test_a_private_name_of_a_class_is_followed():
+    program = "class A:\n    def m(self, __p):\n        __t = 5; __t += __p\n        return __t\ndef f():\n    return A().m(2)"
+    assert [dict(s.changes) for s in steps_of(program, "assert f() == 7") if s.line == 3] == [{"_A__t": "7"}]
+
+
+@pytest.mark.parametrize(
+    ("start", "line", "changes"),
+    [
+        ("[0] * 70", "a[a[0]] = 50", {"a[0]": "50"}),
+        ("list(range(4, 74))", "a[a[i] - 1], a[i] = a[i], a[a[i] - 1]", {"a[0]": "7", "a[3]": "4"}),
+        ("[0] * 70", "a[i] = 7; i += 1", {"a[0]": "7", "i": "1"}),
+        ("[0] * 70", "i += 1; a[i] = 7", {"a[1]": "7", "i": "1"}),
+        ("list(range(70))", "a[i], a[i + 1] = a[i + 1], a[i]", {"a[0]": "1", "a[1]": "0"}),
+    ],
+)
+def test_an_element_of_a_long_list_is_found_though_its_index_changes(start, line, changes):
+    steps = steps_of(f"def f():\n    i = 0\n    a = {start}\n    {line}\n    return 1", "assert f() == 1")
+    assert [dict(s.changes) for s in steps if s.line == 4] == [changes]
+
+
+def test_lines_may_end_as_they_did_on_old_machines():
+    found = trace_in_process("def f():\r    a = 1\r    return a", "assert f() == 1")
+    assert (found.outcome, [s.line for s in found.steps]) == ("passed", [1, 2, 3])
+
+
+def test_the_expression_that_raised_is_named_after_characters_that_look_like_line_ends():
+    program = "def f():\n    s = '\u2028\x0c\x85'\n    return s / 0"
+    assert steps_of(program, "assert f() == 1")[-1].where == "s / 0"
+
+
+def test_bytes_that_a_program_writes_are_output():
+    program = "import sys\ndef f():\n    sys.stdout.reconfigure(encoding='utf-8')\n    return sys.stdout.buffer.write(b'x\\xff')"
+    found = trace_in_process(program, "assert f() == 2")
+    assert (found.outcome, found.stdout) == ("passed", "x\ufffd")
+
+
+def test_an_exception_that_was_handled_is_not_kept_alive():
+    program = "gone = []\nclass R:\n    def __del__(self):\n        gone.append(1)\ndef g():\n    r = R()\n    raise ValueError\ndef f():\n    try:\n        g()\n    except ValueError:\n        pass\n    return len(gone)"
+    assert trace_in_process(program, "assert f() == 1").outcome == "passed"
+
+
+def test_each_of_several_exceptions_is_told_once():
+    program = "def g():\n    int('x')\ndef f():\n    for i in range(3):\n        try:\n            g()\n        except ValueError:\n            pass"
+    assert [s.function for s in steps_of(program, "assert f() == 1") if s.event == "exception"] == ["g"] * 3
+
+
+def test_an_exception_that_waits_while_another_is_handled_is_told_once():
+    program = "def g():\n    try:\n        int('x')\n    finally:\n        try:\n            int('y')\n        except ValueError:\n            pass\ndef f():\n    g()"
+    told = [(s.function, s.line) for s in steps_of(program, "assert f() == 1") if s.event == "exception"]
+    assert told == [("g", 3), ("g", 6)]
+
+
+def test_exceptions_that_come_out_of_threads_are_told_each_time():
+    program = "from concurrent.futures import ThreadPoolExecutor\ndef g():\n    return [][1]\ndef f():\n    for i in range(3):\n        try:\n            with ThreadPoolExecutor() as p:\n                p.submit(g).result()\n        except IndexError:\n            pass"
+    told = [(s.function, s.line) for s in steps_of(program, "assert f() == 1") if s.event == "exception"]
+    assert told == [("f", 8)] * 3
+
+
+def test_the_end_of_an_asynchronous_loop_is_no_exception():
+    program = "import asyncio\nasync def g():\n    yield 1\nasync def h():\n    async for x in g():\n        y = x\n    return [z async for z in g()]\ndef f():\n    return asyncio.run(h())"
+    assert "exception" not in {s.event for s in steps_of(program, "assert f() == [1]")}

@@ -4,6 +4,7 @@ import pytest
 
 from nextkit.sandbox import Sandbox
 from nextkit.tasks import RepairTask
+from nextkit.tracer import literal
 from nextkit.tracing import trace, trace_in_process
 
 ENDLESS = "def f(n):\n    while True:\n        n += 1"
@@ -122,3 +123,39 @@ def test_a_program_that_catches_everything_is_stopped_all_the_same(box):
         "def f(n):\n    while True:\n        try:\n            n += 1\n        except BaseException:\n            pass"
     )
     assert traced(program, box, timeout=0.5).outcome == "timeout"
+
+
+NODE = "class Node:\n    def __init__(self, value, next=None):\n        self.value = value\n        self.next = next\n"
+WEB = "class Node:\n    def __init__(self, v):\n        self.v = v\n        self.near = KIND()\ndef f(n):\n    ns = [Node(i) for i in range(n)]\n    for a in ns:\n        for b in ns:\n            if a is not b:\n                ADD\n    return n"
+
+
+def test_a_stack_of_linked_objects_is_followed_to_its_end():
+    program = f"{NODE}def f(n):\n    top = None\n    for i in range(n):\n        top = Node(i, top)\n    return n"
+    found = trace_in_process(program, "assert f(200) == 200", timeout=60)
+    assert found.outcome == "passed" and all(len(value) < 250 for s in found.steps for _, value in s.changes)
+
+
+@pytest.mark.parametrize("pair", [lambda x, i: (x, i), lambda x, i: (i, x), lambda x, i: {"a": [x], "b": (x, i)}])
+def test_nested_values_are_written_short_however_deep_they_are(pair):
+    nested = ()
+    for i in range(200):
+        nested = pair(nested, i)
+    assert len(literal(nested)) < 500
+
+
+def test_a_part_that_has_no_room_is_written_by_its_kind():
+    assert literal([[[1] * 30, (2,)]] * 30, 12) == "[[...], ..., [...]]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "add"), [("list", "a.near.append(b)"), ("dict", "a.near[b] = 1"), ("set", "a.near.add(b)")]
+)
+def test_objects_that_all_lead_to_each_other_are_followed_to_the_end(kind, add):
+    program = WEB.replace("KIND", kind).replace("ADD", add)
+    assert trace_in_process(program, "assert f(8) == 8", timeout=60).outcome == "passed"
+
+
+@pytest.mark.parametrize("line", ["x = [x, x]", "x = (x, [x])", "x = {'a': x, 'b': x}", "x = ValueError(x, x)"])
+def test_a_value_that_many_paths_lead_to_is_looked_at_once(line):
+    program = f"def f(n):\n    x = y = [1]\n    for i in range(n):\n        {line}\n    y.append(2)\n    y[0] = 5\n    return n"
+    assert trace_in_process(program, "assert f(40) == 40", timeout=60).outcome == "passed"

@@ -5,6 +5,7 @@ import io
 import random
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,3 +210,96 @@ def test_the_changes_add_up_to_what_a_tracer_that_looks_at_everything_sees(progr
             assert found[name] == value, name
         elif "<" not in value and "Thing(" not in value and len(value) <= 40:
             assert name in found, name
+
+
+def changes_of(body, before=""):
+    """Line of the body -> what it changed, for a function f of these lines."""
+    program = f"{before}\ndef f():\n" + "\n".join(f"    {line}" for line in body)
+    first = program[: program.index("def f():")].count("\n") + 2
+    steps = trace_in_process(program, "assert f() == object").steps
+    return {step.line - first: dict(step.changes) for step in steps if step.function == "f" and step.changes}
+
+
+def test_a_list_that_stands_at_two_places_is_told_at_both_when_it_changes():
+    found = changes_of(["row = list(range(30))", "m = [row, [row], row]", "row[3] = 'x'"])
+    assert found[2] == {"row[3]": "'x'", "m[0][3]": "'x'", "m[1][0][3]": "'x'", "m[2][3]": "'x'"}
+
+
+def test_a_list_that_several_lists_share_is_told_at_each_when_it_changes_through_one():
+    found = changes_of(["row = list(range(70))", "m = [[row], [row]]", "m[0][0][3] = 'x'"])
+    assert found[2] == {"row[3]": "'x'", "m[0][0][3]": "'x'", "m[1][0][3]": "'x'"}
+
+
+def test_a_change_far_inside_a_structure_of_shared_lists_is_seen():
+    found = changes_of(["y = [1]", "x = y", "for i in range(20): x = [x, x]", "y[0] = 5"])
+    assert found[3]["y"] == "[5]" and any(path.startswith("x[0][0]") for path in found[3])
+
+
+def test_a_change_in_a_web_of_objects_is_seen():
+    web = (
+        "ns = [N(i) for i in range(7)]",
+        "for n in ns: n.near = [m for m in ns if m is not n]",
+        "del n",
+        "ns[4].v = 99",
+    )
+    found = changes_of(web, "class N:\n    def __init__(self, v):\n        self.v = v\n        self.near = []")
+    assert list(found[3]) == ["ns"]
+
+
+def test_the_order_of_an_ordered_dict_is_shown_and_its_change_seen():
+    before = "from collections import OrderedDict\nclass Cache(OrderedDict):\n    pass"
+    found = changes_of(
+        ["d = OrderedDict(a=1, b=2)", "d.move_to_end('a')", "c = Cache(d)", "c.move_to_end('b')"], before
+    )
+    assert found[1] == {"d": "OrderedDict({'b': 2, 'a': 1})"} and found[3] == {"c": "Cache({'a': 1, 'b': 2})"}
+
+
+def test_an_ordered_dict_is_looked_at_without_hashing_the_programs_keys():
+    key = "class K:\n    def __hash__(self):\n        print('hash')\n        return 1"
+    program = (
+        f"from collections import OrderedDict\n{key}\nd = OrderedDict()\nd[K()] = 1\ndef f():\n    e = d\n    return e"
+    )
+    same_as_plain(program, "assert f() == 0")
+
+
+def test_an_exception_that_contains_itself_is_written():
+    found = changes_of(["xs = []", "e = ValueError(xs)", "xs.append(e)", "y = 1"])
+    assert found[2]["e"] == "ValueError([ValueError(...)])" and found[3] == {"y": "1"}
+
+
+def test_the_arguments_of_an_exception_in_an_exception_are_written():
+    assert literal([ValueError([1, 2], KeyError("k"))]) == "[ValueError([1, 2], KeyError('k'))]"
+
+
+def test_numbers_that_python_refuses_to_write_are_told_by_their_size():
+    before = "from fractions import Fraction\nclass Big(int):\n    pass"
+    found = changes_of(
+        ["s = Fraction(1, 3 ** 10000)", "r = range(2 ** 16000)", "b = Big(2 ** 16000)", "s += 1"], before
+    )
+    assert found[0] == {"s": "<Fraction of 15851 bits>"} and found[1] == {"r": "<range of 16002 bits>"}
+    assert found[2] == {"b": "Big(<int of 16001 bits>)"} and found[3] == {"s": "<Fraction of 31700 bits>"}
+
+
+def test_a_huge_number_in_a_list_is_compared():
+    found = changes_of(["xs = [2 ** 16000, *range(15)]", "xs[0] = xs[0] + 1"])
+    assert found[1] == {"xs[0]": "<int of 16001 bits>"}
+
+
+def test_a_change_of_a_numpy_array_beyond_what_is_written_is_seen():
+    pytest.importorskip("numpy")
+    found = changes_of(
+        ["b = np.zeros(500)", "b[100] = 2", "b[100] = 2", "c = [np.zeros((30, 30))]", "c[0][15, 3] = 7"],
+        "import numpy as np",
+    )
+    assert "b" in found[1] and 2 not in found and "c[0]" in found[4]
+
+
+def test_a_change_of_an_array_of_objects_is_seen():
+    pytest.importorskip("numpy")
+    found = changes_of(["b = np.array([None] * 500)", "b[400] = 'x'", "y = len(b)"], "import numpy as np")
+    assert "b" in found[1] and found[2] == {"y": "500"}
+
+
+def test_a_library_value_that_cannot_be_written_is_told_by_its_name():
+    pytest.importorskip("numpy")
+    assert changes_of(["m = np.ma.masked_array(5, mask=True)"], "import numpy as np")[0] == {"m": "<MaskedArray>"}

@@ -127,6 +127,14 @@ class Output(io.StringIO):
 
     fresh, _end = False, 0
 
+    @property
+    def buffer(self):
+        """Where the program writes bytes."""
+        return _Bytes(self)
+
+    def reconfigure(self, **_):
+        """Text stays text here, whatever encoding the program would like."""
+
     def write(self, text):
         self.fresh = True
         return super().write(text)
@@ -136,6 +144,24 @@ class Output(io.StringIO):
         start, self._end, self.fresh = self._end, self.tell(), False
         self.seek(start)
         return self.read()
+
+    def close(self):
+        pass
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes below an Output: what is written becomes text of it."""
+
+    def __init__(self, output):
+        self.output = output
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        data = bytes(data)
+        self.output.write(data.decode(errors="replace"))
+        return len(data)
 
     def close(self):
         pass

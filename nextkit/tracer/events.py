@@ -5,12 +5,15 @@ run at full speed. Before, `sys.settrace` tells of every call anywhere; its even
 """
 
 import dis
+import inspect
 import sys
 import threading
 
 from nextkit.tracer.recorder import PROGRAM
 
-RETURN, YIELD, RAISE = (dis.opmap.get(name) for name in ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS"))
+RETURN, YIELD, RAISE, RESUME = map(dis.opmap.get, ("RETURN_VALUE", "YIELD_VALUE", "RAISE_VARARGS", "RESUME"))
+RESTS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR  # code that may stop and go on
+GET_ANEXT, CACHE = dis.opmap.get("GET_ANEXT"), dis.opmap.get("CACHE", 0)
 NEXT = {dis.opmap.get("FOR_ITER"), dis.opmap.get("SEND")}  # where StopIteration is the way things end, not an error
 
 
@@ -48,7 +51,8 @@ def source_of(positions, source):
     line, end_line, column, end_column = positions
     if None in positions:
         return ""
-    lines = [text.encode() for text in source.splitlines()[line - 1 : end_line]]
+    text = source.replace("\r\n", "\n").replace("\r", "\n")  # only these end a line for Python
+    lines = [part.encode() for part in text.split("\n")[line - 1 : end_line]]
     if not lines:
         return ""
     lines[-1] = lines[-1][:end_column]
@@ -78,21 +82,44 @@ def _settrace(recorder):
             operation = _operation(operations, frame.f_code, frame.f_lasti)
             if operation == YIELD:  # thrown into a generator that rests there
                 thrown = recorder.at.step
-            if not (operation in NEXT and isinstance(error, StopIteration)) and type(error) is not GeneratorExit:
+            if type(error) is not GeneratorExit and not _ends(error, frame.f_code, frame.f_lasti):
                 where = failing_expression(traceback, frame, recorder.source)
-                recorder.raising(error, where, operation == RAISE)
+                recorder.raising(error, where, operation == RAISE, traceback)
         return follow
 
     def enter(frame, event, _):
-        if frame.f_code.co_filename != PROGRAM or not followed(frame.f_code, recorder):
+        code = frame.f_code
+        if code.co_filename != PROGRAM or not followed(code, recorder):
             return None
-        if frame in suspended:
+        if not code.co_flags & RESTS:
+            start(code, 0)
+        elif frame in suspended:
             recorder.resume(frame)
+        elif _goes_on(frame):
+            recorder.adopt(frame)
         else:
-            start(frame.f_code, 0)
+            start(code, 0)
         return follow
 
     return _Settrace(enter)
+
+
+def _goes_on(frame):
+    """Whether a generator or coroutine has run before: it rests after a yield, or is at a RESUME with an argument."""
+    operation, argument = frame.f_code.co_code[frame.f_lasti : frame.f_lasti + 2]
+    return operation == YIELD or (operation == RESUME and argument > 0)
+
+
+def _ends(error, code, offset):
+    """Whether an exception is the way an iteration ends, and no error."""
+    if not isinstance(error, StopIteration | StopAsyncIteration):
+        return False
+    operations = code.co_code
+    while operations[offset] == CACHE:  # Python 3.13 points behind the operation
+        offset -= 2
+    if isinstance(error, StopAsyncIteration):  # `async for`: GET_ANEXT, LOAD_CONST, SEND
+        return operations[offset] in NEXT and operations[max(offset - 4, 0)] == GET_ANEXT
+    return operations[offset] in NEXT
 
 
 def _operation(known, code, offset):
@@ -123,19 +150,20 @@ class _Monitoring:
         self.recorder = recorder
         self.codes = [found.code for found in recorder.codes.values() if followed(found.code, recorder)]
         self.local = {
-            events.PY_START: recorder.start,
+            events.PY_START: self.started if recorder.plan.replaces else recorder.start,
             events.PY_RESUME: self.resumed,
             events.LINE: recorder.line,
             events.PY_RETURN: recorder.returned,
             events.PY_YIELD: recorder.yielded,
         }
+        # These three are told of all code or none.
+        self.everywhere = {events.RAISE: self.raised, events.PY_UNWIND: self.unwound, events.PY_THROW: self.resumed}
         if any(line.loops for line in recorder.lines):
             self.local[events.JUMP] = self.jumped
         if recorder.plan.threaded:
             self.local = {event: _in_this_thread(callback) for event, callback in self.local.items()}
-            recorder.above = 2
-        # These three are told of all code or none.
-        self.everywhere = {events.RAISE: self.raised, events.PY_UNWIND: self.unwound, events.PY_THROW: self.resumed}
+            self.everywhere = {event: _in_this_thread(callback) for event, callback in self.everywhere.items()}
+        recorder.above = 1 + recorder.plan.threaded + recorder.plan.replaces
 
     def __enter__(self):
         monitoring = sys.monitoring
@@ -145,11 +173,14 @@ class _Monitoring:
             monitoring.register_callback(self.tool, event, callback)
         for code in self.codes:
             monitoring.set_local_events(self.tool, code, sum(self.local))
-        monitoring.set_events(self.tool, sum(self.everywhere))
+        starts = monitoring.events.PY_START if self.recorder.plan.replaces else 0
+        monitoring.set_events(self.tool, sum(self.everywhere) | starts)
 
     def __exit__(self, *_):
         monitoring = sys.monitoring
         monitoring.set_events(self.tool, 0)
+        if self.recorder.plan.replaces:
+            monitoring.restart_events()  # what started() switched off
         for code in self.codes:
             monitoring.set_local_events(self.tool, code, 0)
         for event in (*self.local, *self.everywhere):
@@ -160,18 +191,33 @@ class _Monitoring:
         at = self.recorder.at
         return at is not None and code.co_filename == PROGRAM and _frame_of(code) is at.frame
 
+    def started(self, code, offset):
+        """Where functions may be given other code, every function that starts is asked whether it is the program's."""
+        if not followed(code, self.recorder):
+            return sys.monitoring.DISABLE
+        if id(code) not in self.recorder.codes:
+            self.recorder.learn(code)
+            self.codes.append(code)
+            sys.monitoring.set_local_events(self.tool, code, sum(self.local))
+        return self.recorder.start(code, offset)
+
     def raised(self, code, offset, error):
-        if self.is_current(code) and type(error) is not GeneratorExit:
+        if self.is_current(code) and type(error) is not GeneratorExit and not _ends(error, code, offset):
             where = failing_expression(error.__traceback__, self.recorder.at.frame, self.recorder.source)
-            self.recorder.raising(error, where, code.co_code[offset] == RAISE)
+            self.recorder.raising(error, where, code.co_code[offset] == RAISE, error.__traceback__)
 
     def unwound(self, code, offset, error):
         if self.is_current(code):
             self.recorder.unwound()
 
     def resumed(self, code, offset, *_):
-        if code.co_filename == PROGRAM and (frame := _frame_of(code)) in self.recorder.suspended:
+        if code.co_filename != PROGRAM or not followed(code, self.recorder):
+            return
+        frame = _frame_of(code)
+        if frame in self.recorder.suspended:
             self.recorder.resume(frame)
+        elif _goes_on(frame):
+            self.recorder.adopt(frame)
 
     def jumped(self, code, offset, destination):
         """A loop on a single line goes round: that is a new step, but no event of the line."""

@@ -22,12 +22,17 @@ PURE_METHODS = frozenset(
     join keys ljust lower lstrip most_common partition replace rfind rindex rjust rpartition rsplit rstrip split
     splitlines startswith strip swapcase symmetric_difference title translate union upper values zfill""".split()  # noqa: SIM905
 )
-PURE_MODULES = frozenset({"math", "cmath", "re", "string", "operator", "fractions", "decimal", "datetime", "sys"})
+PURE_MODULES = frozenset({"math", "cmath", "re", "string", "fractions", "decimal", "datetime", "sys"})
+# Modules that change nothing later than they are called.
+HARMLESS = PURE_MODULES | {"collections", "heapq", "bisect", "random", "copy", "typing", "operator"}
+CALLING = frozenset({"sub", "subn"})  # functions of PURE_MODULES that call their second argument
+THREADS = frozenset({"threading", "concurrent", "_thread", "multiprocessing", "asyncio"})
 LAZY = frozenset({"map", "filter", "iter", "reduce", "eval", "exec", "globals", "locals", "vars", "setattr", "getattr"})
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 LIVE = sys.version_info >= (3, 13)  # whether f_locals, asked for once, stay true as the frame goes on
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+MOVING = (ast.Slice, ast.Subscript, ast.Attribute, ast.Call, ast.Await, ast.Yield, ast.YieldFrom, *COMPREHENSIONS)
 OPERATIONS = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Attribute, ast.Subscript, ast.JoinedStr, ast.Starred)
 
 
@@ -67,19 +72,21 @@ class Code:
 class Plan:
     """The lines of a program, by number, its code objects, by identity; and of the whole: global data, named lambdas.
 
-    top_level: whether code outside functions does more than define. threaded: whether it may run threads.
+    top_level: whether code outside functions does more than define. threaded: whether it may run threads. replaces:
+    whether functions may be given other code than they were compiled to (`types.coroutine` does).
     assertions: line -> (code of the left side, of the right) of asserts that compare two plain names or constants.
     """
 
     def __init__(self, tree, length, code):
+        knowledge = _Knowledge(tree)
         self.lines = [Line(number) for number in range(length + 2)]
         self.starts_of_functions = {}
         self.lambdas = {statement.value.lineno for statement in tree.body if _names_a_lambda(statement)}
         self.data = tuple(_module_data(tree))
         self.top_level = any(_does_something(statement) for statement in tree.body)
-        self.threaded = bool({"threading", "concurrent", "_thread", "multiprocessing"} & _imported(tree))
+        self.threaded = bool(THREADS & _imported(tree))
+        self.replaces = bool({"coroutine", "__code__"} & knowledge.mentioned)
         self.assertions = dict(_assertions(tree))
-        knowledge = _Knowledge(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
                 self._add(node, knowledge)
@@ -93,6 +100,9 @@ class Plan:
         first, last = _span(node, header)
         if isinstance(node, SCOPES):
             self.starts_of_functions[first] = node.lineno
+            if node.body[0].lineno <= last:  # `def f(x): return 1` under a decorator: the body counts, it stands there
+                for number in range(first, last + 1):
+                    self.lines[number].start = node.body[0].lineno
         targets, names = knowledge.targets(node, header), _bound(node, header)
         wild = targets is None and knowledge.wild(node, header)
         for number in range(first, last + 1):
@@ -101,6 +111,7 @@ class Plan:
             line.names = tuple(dict.fromkeys([*line.names, *names]))
             line.several |= last > first
             unknown = wild or (line.wild and line.targets is None)
+            unknown |= bool(names and line.targets)  # `a[i] = x; i += 1`: when the line has ended, i is another
             line.targets = None if unknown else [*(line.targets or ()), *(targets or ())]
             line.wild |= wild or bool(targets)
             line.grows |= _grows(header)
@@ -109,7 +120,11 @@ class Plan:
 
 def make_plan(program, code):
     """The Plan of a program: its source text, and the same compiled. Raises SyntaxError if it is not Python."""
-    return Plan(ast.parse(program), program.count("\n") + 1, code)
+    tree = ast.parse(program)
+    if "class" in program:
+        _mangle(tree)
+    last = max((statement.end_lineno for statement in tree.body), default=1)  # a lone "\r" ends a line too
+    return Plan(tree, max(program.count("\n") + 1, last), code)
 
 
 class _Knowledge:
@@ -121,6 +136,8 @@ class _Knowledge:
         self.defined = _defined(nodes)
         self.modules = _imported(tree) & PURE_MODULES
         self.shared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+        self.mentioned = {getattr(node, field, None) for node in nodes for field in ("id", "attr", "name")}
+        self.inserts = "defaultdict" in self.mentioned  # whether looking up a key may insert it
         # Where the program has classes, any operator may run code of its own; where something is lazy, any loop may.
         self.tame = not any(isinstance(node, ast.ClassDef) for node in nodes)
         taken_at_once = {id(a) for node in nodes if isinstance(node, ast.Call) for a in node.args}
@@ -128,7 +145,7 @@ class _Knowledge:
             bool(LAZY & names)
             or any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in nodes)
             or any(isinstance(node, ast.GeneratorExp) and id(node) not in taken_at_once for node in nodes)
-            or bool(_imported(tree) - PURE_MODULES - {"collections", "heapq", "bisect", "random", "copy", "typing"})
+            or bool(_imported(tree) - HARMLESS)
         )
 
     def wild(self, node, header):
@@ -145,6 +162,8 @@ class _Knowledge:
 
     def _wild(self, node):
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            return True
+        if isinstance(node, ast.Subscript) and self.inserts:
             return True
         if isinstance(node, ast.Yield | ast.YieldFrom | ast.Await):
             return True
@@ -164,9 +183,14 @@ class _Knowledge:
         if not isinstance(function, ast.Attribute):
             return False
         root = function.value
-        return function.attr in PURE_METHODS or (
-            isinstance(root, ast.Name) and root.id in self.modules and root.id not in self.defined
-        )
+        if isinstance(root, ast.Name) and root.id in self.modules and root.id not in self.defined:
+            return function.attr not in CALLING or not self._may_call(call.args)
+        return function.attr in PURE_METHODS
+
+    def _may_call(self, arguments):
+        """Whether the second of them may be a function of the program."""
+        starred = any(isinstance(argument, ast.Starred) for argument in arguments)
+        return starred or any(_is_function(argument, self.defined) for argument in arguments[1:2])
 
     def targets(self, node, header):
         """[(root, index codes)] if all that the statement changes in place are elements of lists, else None."""
@@ -186,7 +210,7 @@ class _Knowledge:
     def _target(self, node):
         indexes = []
         while isinstance(node, ast.Subscript):
-            if isinstance(node.slice, ast.Slice) or any(self._wild(child) for child in ast.walk(node.slice)):
+            if any(isinstance(child, MOVING) for child in ast.walk(node.slice)):
                 return None
             indexes.insert(0, compile(ast.Expression(node.slice), "<index>", "eval"))
             node = node.value
@@ -227,13 +251,19 @@ def _header(node):
     if isinstance(node, SCOPES):
         arguments = [*node.args.defaults, *filter(None, node.args.kw_defaults)] if hasattr(node, "args") else node.bases
         return [*node.decorator_list, *arguments]
-    return [
+    children = [
         child
         for name, value in ast.iter_fields(node)
         if name not in BLOCKS
         for child in (value if isinstance(value, list) else [value])
         if isinstance(child, ast.AST)
     ]
+    return [part for child in children for part in (_parts(child) if isinstance(child, ast.withitem) else [child])]
+
+
+def _parts(item):
+    """An item of a `with` has no place of its own in the source; what it is made of has."""
+    return [item.context_expr, *([item.optional_vars] if item.optional_vars else [])]
 
 
 def _bound(node, header):
@@ -315,6 +345,22 @@ def _defined(nodes):
     return found | {
         alias.asname for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
     }
+
+
+def _mangle(node, owner=""):
+    """Give private names (`__x` in a class A) the names that they have when the program runs (`_A__x`)."""
+    inner = node.name.lstrip("_") if isinstance(node, ast.ClassDef) else owner
+    for field in ("id", "name", "arg", "asname", "rest"):
+        if isinstance(name := getattr(node, field, None), str):
+            setattr(node, field, _mangled(name, owner))
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        node.names = [_mangled(name, owner) for name in node.names]
+    for child in ast.iter_child_nodes(node):
+        _mangle(child, inner if isinstance(child, ast.stmt) else owner)
+
+
+def _mangled(name, owner):
+    return f"_{owner}{name}" if owner and name.startswith("__") and not name.endswith("__") else name
 
 
 def _is_function(node, defined):

@@ -11,7 +11,7 @@ import inspect
 import sys
 import time
 
-from nextkit.tracer.plan import LIVE, Line
+from nextkit.tracer.plan import LIVE, Code, Line
 from nextkit.tracer.values import (
     ATOMS,
     CODE,
@@ -66,7 +66,8 @@ class Recorder:
         self.deadline = time.monotonic() + timeout
         self.steps, self.late, self.tail = [], {}, collections.deque(maxlen=TAIL)
         self.truncated, self.suspended, self.shared = [], {}, None
-        self.at, self.count, self.pause, self.scanned, self.raised = None, 0, 0 if tell else min(64, max_steps), 0, None
+        self.at, self.count, self.pause, self.scanned = None, 0, 0 if tell else min(64, max_steps), 0
+        self.told = {}  # id of an exception -> ids of the frames in which it was told or that it passed
         self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
 
@@ -74,7 +75,11 @@ class Recorder:
 
     def start(self, code, offset):
         """A frame of the program begins to run; its arguments are the changes of its first step."""
-        frame, code, caller, at = sys._getframe(self.above), self.codes[id(code)], self.at, Frame()
+        frame, caller, at = sys._getframe(self.above), self.at, Frame()
+        try:
+            code = self.codes[id(code)]
+        except KeyError:
+            code = self.learn(code)
         at.depth = depth = caller.depth + 1 if caller is not None else 1
         if depth >= self.max_depth:
             self._too_deep(depth)
@@ -96,7 +101,10 @@ class Recorder:
         (self.steps if index < self.keep else self.tail).append(step)
         changes = []
         for name in code.parameters:
-            value = seen[name]
+            try:
+                value = seen[name]
+            except KeyError:  # of a frame that began unseen, and has deleted it
+                continue
             if type(value) is int and -BIG_INT < value < BIG_INT:
                 known[name] = value
                 changes.append((name, None, value))
@@ -109,6 +117,26 @@ class Recorder:
             step[CHANGES] = changes
             if index >= self.keep:
                 self.late[code.line] = step
+
+    def learn(self, code):
+        """The Code of a function that was given other code than it was compiled to, as `types.coroutine` does."""
+        self.codes[id(code)] = found = Code(code, self.plan)
+        return found
+
+    def adopt(self, frame):
+        """A generator goes on that began while nothing was recorded: told as a call, with what it holds by now."""
+        above, self.above = self.above, 2
+        while sys._getframe(self.above - 1) is not frame:
+            self.above += 1
+        try:
+            self.start(frame.f_code, 0)
+        finally:
+            self.above = above
+        at = self.at
+        for name, value in frame.f_locals.items():
+            if name not in at.known:
+                self._bind(at, name, value, MISSING, [])
+        self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start, "line")
 
     def resume(self, frame):
         """A generator or coroutine goes on where it stopped."""
@@ -156,7 +184,7 @@ class Recorder:
         self.suspended[at.frame] = at
         self.at = at.caller
 
-    def raising(self, error, where, explicit):
+    def raising(self, error, where, explicit, traceback):
         """An exception passes the current line; it is written where it was raised, not in every frame it passes.
 
         where: the source of the failing expression. explicit: whether this line is a `raise`.
@@ -164,13 +192,26 @@ class Recorder:
         at = self.at
         if at.line.busy:
             self.look(at)
-        if (error is not self.raised or explicit) and at.step is not None:
-            self.raised = error
+        if at.step is not None and (explicit or not self._was_told(error, traceback)):
+            self.told[id(error)] = set()
             text = describe_exception(error, self.max_value)
             if type(error) is AssertionError and not error.args:
                 text += self._sides(at)
             at.step[EVENT:OUTPUT] = "exception", Text(text), where
             self._keep_late(at.step)
+        if id(error) in self.told:
+            self.told[id(error)].add(id(at.frame))
+
+    def _was_told(self, error, traceback):
+        """Whether an exception comes from a frame in which it was told.
+
+        It is not kept to know that, which would keep alive all that its frames hold; and a later one may have its id.
+        """
+        frames = self.told.get(id(error), ())
+        while frames and traceback is not None and (traceback := traceback.tb_next) is not None:
+            if id(traceback.tb_frame) in frames:
+                return True
+        return False
 
     def _sides(self, at):
         """What the two sides of a failed assert of the program were, where that can be known without running anything."""

@@ -32,12 +32,16 @@ BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
 LONG_INT = 10**60
 SMALL = 64  # elements; a bigger container is watched where the program names what it changes, see `plan`
+FLOOR = 8  # characters; a container that has no more than this to be written in is written as `[...]`
+MANY = 16  # paths of changes, after which a container that stands at several places is told at one of them
+DIGESTED = 2**18  # bytes; a bigger numpy array is compared by what is written of it
+WITHIN_ERROR = "error"  # stands for the containers around an exception, see `_error`
 
 
 class Text(str):
-    """A value that is written down already."""
+    """A value that is written down already. digest, if it has one: tells values apart that are written alike."""
 
-    __slots__ = ()
+    __slots__ = ("digest",)
 
 
 CUT = Text("...")
@@ -48,8 +52,8 @@ class Shot:
 
     kind: its type. keys: of a dict, the names of an object's attributes, or None. items: its elements, the same
     objects. kinds: their types. parts: position -> Shot or Text of each element that can itself change. size: elements
-    at all levels. own: whether objects of the program's classes are inside. shared: whether an element occurs at two
-    places.
+    at all levels, those of a Shot that occurs at two places once. own: whether objects of the program's classes are
+    inside. shared: whether a Shot occurs at two places.
     """
 
     __slots__ = ("items", "keys", "kind", "kinds", "own", "parts", "shared", "size")
@@ -59,10 +63,12 @@ class Shot:
         self.size, self.own, self.shared = size, own, shared
 
 
-def freeze(value, above=()):
+def freeze(value, above=(), known=None):
     """A value at this moment: itself if it is an atom, a Shot of what has contents, a Text of all else.
 
-    above: identities of the containers around it, so that one that contains itself ends.
+    above: identities of the containers around it, so that one that contains itself ends. known: level -> identity ->
+    what was made of an element on that level, so that one that many paths lead to is copied once. A Shot found on
+    another level is no good: it was followed to another depth.
     """
     kind = type(value)
     if kind in ATOMS:
@@ -72,28 +78,40 @@ def freeze(value, above=()):
     else:
         found = _contents(value, kind)
         if found is None:
-            return _opaque(value, kind)
+            return _opaque(value, kind, above)
         keys, items, own = found
     kinds = {*map(type, items)}
     if kinds <= ATOMS:
         return Shot(kind, keys, items, kinds, None, len(items), own)
     if id(value) in above or len(above) >= DEEPEST:
         return CUT
-    above, size, parts = (*above, id(value)), len(items), {}
-    shared = False
-    for place, item in enumerate(items):
+    return _parts_frozen(Shot(kind, keys, items, kinds, {}, len(items), own), (*above, id(value)), known)
+
+
+def _parts_frozen(shot, above, known):
+    """The Shot, with the parts that its elements are."""
+    known = {} if known is None else known
+    parts, level = shot.parts, known.setdefault(len(above), {})
+    for place, item in enumerate(shot.items):
         if type(item) not in ATOMS:
-            part = parts[place] = freeze(item, above)
-            if type(part) is Shot:
-                size, own, shared = size + part.size, own or part.own, shared or part.shared
-    shared = shared or len({id(items[place]) for place in parts}) < len(parts)
-    return Shot(kind, keys, items, kinds, parts, size, own, shared)
+            part = parts[place] = level.get(id(item))
+            if part is None:
+                part = parts[place] = freeze(item, above, known)
+                if part is CUT:  # it may not be so on another path
+                    continue
+                level[id(item)] = part
+                if type(part) is Shot:
+                    shot.size += part.size
+                    shot.own, shot.shared = shot.own or part.own, shot.shared or part.shared
+            elif type(part) is Shot:
+                shot.own, shot.shared = shot.own or part.own, True
+    return shot
 
 
-def same(value, shot):
-    """Whether a value is still what its Shot or Text says."""
+def same(value, shot, known=None):
+    """Whether a value is still what its Shot or Text says. known: identities of the parts that were looked at."""
     if type(shot) is not Shot:
-        return shot is CUT or freeze(value) == shot
+        return shot is CUT or _same_text(freeze(value), shot)
     if type(value) is not shot.kind:  # an object can be given another class
         return False
     if shot.kind is list:
@@ -104,7 +122,20 @@ def same(value, shot):
             return False
     if not _identical(items, shot.items):
         return False
-    return shot.parts is None or all(same(shot.items[place], part) for place, part in shot.parts.items())
+    return shot.parts is None or _same_parts(shot, known)
+
+
+def _same_parts(shot, known):
+    if shot.shared and known is None:
+        known = set()
+    for place, part in shot.parts.items():
+        if shot.shared:
+            if id(part) in known:
+                continue
+            known.add(id(part))
+        if not same(shot.items[place], part, known):
+            return False
+    return True
 
 
 def literal(value, limit=200):
@@ -112,8 +143,12 @@ def literal(value, limit=200):
     return render(_short(value), limit)
 
 
-def render(frozen, limit=200):
-    """What `freeze` returned, as a Python literal of about `limit` characters; a longer one loses its middle."""
+def render(frozen, limit=200, done=None):
+    """What `freeze` returned, as a Python literal of about `limit` characters; a longer one loses its middle.
+
+    done: (identity, limit) -> literal of each Shot that was written on the way: all are asked for from the front and
+    from the back of what they are in. Also identity -> frozen key.
+    """
     kind = type(frozen)
     if kind is int and -LONG_INT < frozen < LONG_INT:
         return repr(frozen)
@@ -121,11 +156,16 @@ def render(frozen, limit=200):
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
     if kind is not Shot:
         return _atom(frozen, kind, limit)
-    if frozen.size <= SMALL and not frozen.own:
+    if frozen.size <= SMALL and not frozen.own and (not frozen.shared or _spread(frozen) <= SMALL):
         text = _at_once(frozen, limit)
         if text is not None and len(text) <= limit:
             return text
-    return _container(frozen, limit)
+    if limit <= FLOOR and frozen.parts:  # else each level would be written, however deep, and none to be read
+        return _wrapped(frozen, "...")
+    done, pair = {} if done is None else done, (id(frozen), limit)
+    if pair not in done:
+        done[pair] = _container(frozen, limit, done)
+    return done[pair]
 
 
 def differences(name, old, new, whole=40, most=3):
@@ -134,35 +174,49 @@ def differences(name, old, new, whole=40, most=3):
     A container whose literal has up to `whole` characters is written whole, and so is one where more than `most`
     elements changed; of an object, only attributes are written.
     """
+    found = []
+    _differ(name, old, new, whole, most, found, {})
+    return found
+
+
+def _differ(name, old, new, whole, most, found, known):
+    """Adds to `found`. known: see `_equal`; also ("told", identity) of each Shot that was told."""
     if type(old) is not Shot or type(new) is not Shot or old.kind is not new.kind:
-        return [(name, new)]
+        return found.append((name, new))
     if not _is_object(new.kind):
         text = render(new, 4 * whole)
         if len(text) <= whole:
-            return [(name, Text(text))]
-    places = _changed(old, new)
+            return found.append((name, Text(text)))
+    places = _changed(old, new, known)
     if not places or (len(places) > most and not _is_object(new.kind)):
-        return [(name, new)]
-    found = []
+        return found.append((name, new))
     for place, earlier in places:
-        known = earlier is not None and old.items[earlier] is new.items[place]
-        before = _part(old, earlier) if known else None
-        found += differences(_path(name, new, place), before, _part(new, place), whole, most)
-    return found
+        alike = earlier is not None and old.items[earlier] is new.items[place]
+        before, now = _part(old, earlier) if alike else None, _part(new, place)
+        if len(found) < MANY or type(now) is not Shot or ("told", id(now)) not in known:
+            known["told", id(now)] = True
+            _differ(_path(name, new, place), before, now, whole, most, found, known)
+    return None
 
 
 def alike(before, now):
     """Whether two frozen values would be written alike, also in the types of their elements."""
-    return type(before) is type(now) and _equal(before, now)
+    return type(before) is type(now) and _equal(before, now, {})
 
 
-def contains(shot, value):
-    """Whether `value`, a container, is somewhere inside a Shot."""
-    return (
-        type(shot) is Shot
-        and shot.parts is not None
-        and any(shot.items[place] is value or contains(part, value) for place, part in shot.parts.items())
-    )
+def contains(shot, value, known=None):
+    """Whether `value`, a container, is somewhere inside a Shot. known: identities of Shots that were looked through."""
+    if type(shot) is not Shot or shot.parts is None:
+        return False
+    known = set() if known is None else known
+    for place, part in shot.parts.items():
+        if shot.items[place] is value:
+            return True
+        if type(part) is Shot and part.parts is not None and id(part) not in known:
+            known.add(id(part))
+            if contains(part, value, known):
+                return True
+    return False
 
 
 def describe_exception(error, limit=200):
@@ -191,7 +245,7 @@ def _contents(value, kind):
     if kind in SEQUENCES:
         return None, value if kind is tuple else list(value), False
     if kind in DICTS:
-        return list(dict.keys(value)), list(dict.values(value)), False
+        return *_pairs(value, kind), False
     if not _defined_by_program(kind) or issubclass(kind, (BaseException, enum.Enum, type, int, float, str, bytes)):
         return None
     if issubclass(kind, tuple):
@@ -200,9 +254,25 @@ def _contents(value, kind):
         if issubclass(kind, base):
             return None, list(base.__iter__(value)), True
     if issubclass(kind, dict):
-        return list(dict.keys(value)), list(dict.values(value)), True
+        return *_pairs(value, kind), True
     attributes = _attributes(value, kind)
     return list(attributes), list(attributes.values()), True
+
+
+def _pairs(value, kind):
+    """The keys of a dict and its values, in its order."""
+    if issubclass(kind, collections.OrderedDict) and all(map(_is_plain_key, dict.keys(value))):
+        try:
+            keys = list(collections.OrderedDict.keys(value))
+            return keys, [dict.__getitem__(value, key) for key in keys]
+        except (KeyError, RuntimeError):  # the program changed it by methods of dict
+            pass
+    return list(dict.keys(value)), list(dict.values(value))
+
+
+def _is_plain_key(key):
+    """Whether looking a key up runs nothing of the program's own; an OrderedDict looks up what it goes through."""
+    return type(key) in ATOMS or (type(key) is tuple and all(map(_is_plain_key, key)))
 
 
 def _attributes(value, kind):
@@ -235,18 +305,18 @@ def _is_object(kind):
     return _defined_by_program(kind) and not issubclass(kind, (list, tuple, set, frozenset, dict))
 
 
-def _opaque(value, kind):
+def _opaque(value, kind, above):
     """The Text of a value whose contents are not looked at, or are looked at through its library."""
     module, name = _of_type(kind, "__module__"), _of_type(kind, "__name__")
     if issubclass(kind, BaseException):
-        return Text(f"{name}({', '.join(literal(argument, 80) for argument in value.args)})")
+        return _error(value, name, above)
     if issubclass(kind, enum.Enum):
         return Text(f"{name}.{object.__getattribute__(value, '_name_')}")
     if issubclass(kind, type):
         return Text(_of_type(value, "__name__"))
     for base in (int, float, str, bytes):
         if issubclass(kind, base) and _defined_by_program(kind):
-            return Text(f"{name}({base.__repr__(value)[:1000]})")
+            return Text(f"{name}({_own_atom(value, base)})")
     if kind in CODE:
         return Text(f"<{name} {value.__name__}>")
     if kind is re.Match:
@@ -256,26 +326,60 @@ def _opaque(value, kind):
     return Text(f"<{name}>")
 
 
+def _own_atom(value, base):
+    try:
+        return base.__repr__(value)[:1000]
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        return f"<int of {int.bit_length(value)} bits>"
+
+
+def _error(value, name, above):
+    """The Text of an exception. It depends on nothing around it: an exception is compared by what is written."""
+    arguments = BaseException.args.__get__(value)
+    if above[:1] != (WITHIN_ERROR,):
+        arguments = [render(_short(argument, (WITHIN_ERROR, id(value))), 80) for argument in arguments]
+    elif all(type(argument) in ATOMS for argument in arguments):
+        arguments = [literal(argument, 80) for argument in arguments]
+    else:  # an exception in an exception, which may go on like this and may lead back to the first
+        arguments = ["..."]
+    return Text(f"{name}({', '.join(arguments)})")
+
+
 def _of_library(value, name):
+    """The Text of a value of numpy or pandas, with a digest of all that is in an array."""
+    try:
+        text = Text(_library_literal(value, name))
+        if name == "ndarray" and value.nbytes <= DIGESTED:
+            text.digest = hash((value.tobytes(), value.shape, value.dtype.str))  # of objects: their identities
+        return text
+    except Exception:  # some of its types are not what they look like: a masked array may have no dimension
+        return Text(f"<{name}>")
+
+
+def _library_literal(value, name):
     """numpy and pandas: their plain contents, written as the call that would make them."""
     if name == "ndarray":
-        return Text(f"array({literal(value[:SMALL].tolist() if value.ndim else value.tolist(), 1000)})")
+        return f"array({literal(value[:SMALL].tolist() if value.ndim else value.tolist(), 1000)})"
     if hasattr(value, "item") and not hasattr(value, "__len__"):
-        return Text(f"np.{name}({literal(value.item())})")
+        return f"np.{name}({literal(value.item())})"
     if name == "DataFrame":
-        return Text(f"DataFrame({literal(value.iloc[:SMALL].to_dict('list'), 1000)})")
+        return f"DataFrame({literal(value.iloc[:SMALL].to_dict('list'), 1000)})"
     if hasattr(value, "tolist"):
-        return Text(f"{name}({literal(value[:SMALL].tolist(), 1000)})")
-    return Text(f"<{name}>")
+        return f"{name}({literal(value[:SMALL].tolist(), 1000)})"
+    return f"<{name}>"
 
 
-def _short(value):
+def _same_text(one, other):
+    return one == other and getattr(one, "digest", None) == getattr(other, "digest", None)
+
+
+def _short(value, above=()):
     """A value frozen for writing only: of a long list both ends."""
     if type(value) in (list, tuple) and len(value) > 400:
         kind = type(value)
-        ends = freeze([*value[:200], *value[-200:]])
-        return Shot(kind, None, ends.items, ends.kinds, ends.parts, len(value), ends.own)
-    return freeze(value)
+        ends = freeze([*value[:200], *value[-200:]], above)
+        return Shot(kind, None, ends.items, ends.kinds, ends.parts, len(value), ends.own, ends.shared)
+    return freeze(value, above)
 
 
 def _atom(value, kind, limit):
@@ -283,7 +387,10 @@ def _atom(value, kind, limit):
         return repr(value) if len(value) <= limit else repr(value[: limit * 2 // 3]) + "..."
     if kind is int and not -LONG_INT < value < LONG_INT:
         return _long_int(value, limit)
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # there is an integer of thousands of digits in it
+        return _too_long(value, kind)
     return text if len(text) <= limit else text[: max(1, limit - 3)] + "..."
 
 
@@ -292,6 +399,24 @@ def _long_int(value, limit):
         return f"<int of {value.bit_length()} bits>"
     text = repr(value)
     return text if len(text) <= limit else f"{text[: max(1, limit - 13)]}...{text[-10:]}"
+
+
+def _too_long(value, kind):
+    names = ("numerator", "denominator") if kind is fractions.Fraction else ("start", "stop", "step")
+    return f"<{kind.__name__} of {sum(getattr(value, name, 0).bit_length() for name in names)} bits>"
+
+
+def _spread(shot):
+    """How many elements are written of a Shot, those of a shared one at each of its places; past SMALL not to the end."""
+    if not shot.shared:
+        return shot.size
+    size = len(shot.items)
+    for part in shot.parts.values():
+        if size > SMALL:
+            break
+        if type(part) is Shot:
+            size += _spread(part)
+    return size
 
 
 def _at_once(shot, limit):
@@ -322,27 +447,27 @@ def _thawed(shot, limit):
     return dict(zip(keys, items, strict=True))
 
 
-def _container(shot, limit):
+def _container(shot, limit, done):
     """The literal of a container or object: as many elements from its front as fit, and the last ones."""
     order = _display_order(shot)
     front, used = [], 0
     for count, place in enumerate(order):
-        piece = _piece(shot, place, max(8, limit - used))
+        piece = _piece(shot, place, max(FLOOR, limit - used), done)
         used += len(piece) + 2
         if used > limit and count:
-            front = _both_ends(shot, order, [*front, piece], limit)
+            front = _both_ends(shot, order, [*front, piece], limit, done)
             break
         front.append(piece)
     return _wrapped(shot, ", ".join(front))
 
 
-def _both_ends(shot, order, front, limit):
+def _both_ends(shot, order, front, limit, done):
     back, used = [], 0
     while front and sum(len(piece) + 2 for piece in front) > limit * 2 // 3:
         front.pop()
-    front = front or [_piece(shot, order[0], limit // 2)]
+    front = front or [_piece(shot, order[0], limit // 2, done)]
     for place in reversed(order[len(front) :]):
-        piece = _piece(shot, place, max(8, limit // 3 - used))
+        piece = _piece(shot, place, max(FLOOR, limit // 3 - used), done)
         used += len(piece) + 2
         if used > limit // 3 and back:
             break
@@ -350,13 +475,23 @@ def _both_ends(shot, order, front, limit):
     return [*front, "...", *reversed(back)]
 
 
-def _piece(shot, place, limit):
-    text = render(_part(shot, place), limit)
+def _piece(shot, place, limit, done):
+    text = render(_part(shot, place), limit, done)
     if shot.keys is None:
         return text
     if _is_object(shot.kind) or (shot.own and issubclass(shot.kind, tuple)):
         return f"{shot.keys[place]}={text}"
-    return f"{literal(shot.keys[place], limit)}: {text}"
+    return f"{_key(shot.keys[place], limit, done)}: {text}"
+
+
+def _key(key, limit, done):
+    """The literal of a key. One that leads further gets less room: to a dict, maybe, with such keys in turn."""
+    if type(key) in ATOMS:
+        return render(key, limit)
+    if id(key) not in done:
+        done[id(key)] = _short(key)
+    frozen = done[id(key)]
+    return render(frozen, limit // 2 if type(frozen) is Shot and frozen.parts else limit, done)
 
 
 def _wrapped(shot, inner):
@@ -393,7 +528,7 @@ def _path(name, shot, place):
     return f"{name}[{place if shot.keys is None else literal(shot.keys[place], 40)}]"
 
 
-def _changed(old, new):
+def _changed(old, new, known):
     """(place in new, place in old or None) of each element that differs, or None where the two do not line up."""
     if issubclass(new.kind, (set, frozenset)) or len(new.items) < len(old.items):
         return None
@@ -404,19 +539,41 @@ def _changed(old, new):
         return None
     else:
         pairs = [(place, place if place < len(old.items) else None) for place in range(len(new.items))]
-    return [(place, before) for place, before in pairs if before is None or not _same_part(old, before, new, place)]
+    return [
+        (place, before) for place, before in pairs if before is None or not _same_part(old, before, new, place, known)
+    ]
 
 
-def _same_part(old, earlier, new, place):
+def _same_part(old, earlier, new, place, known):
     before, now = _part(old, earlier), _part(new, place)
-    return before is now or (type(before) is type(now) and _equal(before, now))
+    return before is now or (type(before) is type(now) and _equal(before, now, known))
 
 
-def _equal(before, now):
-    """Whether two frozen values of one type are alike, also in the types of their elements."""
+def _equal(before, now, known):
+    """Whether two frozen values of one type are alike, also in the types of their elements.
+
+    known: pairs of identities -> the answer for two Shots that were compared already, if there are ways to meet again.
+    """
     if type(now) is not Shot:
-        return repr(before) == repr(now)
+        return _equal_atoms(before, now)
     if before.kind is not now.kind or len(before.items) != len(now.items):
         return False
+    pair = (id(before), id(now)) if now.shared else None
+    if pair in known:
+        return known[pair]
     keys = before.keys is now.keys or _identical(before.keys, now.keys)
-    return keys and all(_same_part(before, place, now, place) for place in range(len(now.items)))
+    answer = keys and all(_same_part(before, place, now, place, known) for place in range(len(now.items)))
+    if pair:
+        known[pair] = answer
+    return answer
+
+
+def _equal_atoms(before, now):
+    if type(now) is int:
+        return before == now
+    if type(now) is Text:
+        return _same_text(before, now)
+    try:
+        return repr(before) == repr(now)  # 0.0 is not -0.0, and nan is nan
+    except ValueError:  # there is an integer of thousands of digits in it
+        return before == now
