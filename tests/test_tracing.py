@@ -435,3 +435,10 @@ def test_exceptions_that_come_out_of_threads_are_told_each_time():
 def test_the_end_of_an_asynchronous_loop_is_no_exception():
     program = "import asyncio\nasync def g():\n    yield 1\nasync def h():\n    async for x in g():\n        y = x\n    return [z async for z in g()]\ndef f():\n    return asyncio.run(h())"
     assert "exception" not in {s.event for s in steps_of(program, "assert f() == [1]")}
+
+
+def test_that_the_tracer_stops_a_program_is_no_exception_of_its():
+    loop = "def f(n):\n    t = 0\n    for i in iter(int, 1):\n        if t >= n:\n            t = 0\n        t += 1\n    return t"
+    for steps in range(1000, 1006):
+        trace = trace_in_process(loop, "assert f(3) == 1", max_steps=steps)
+        assert trace.outcome == "timeout" and not any(step.event == "exception" for step in trace.steps)

@@ -189,6 +189,8 @@ class Recorder:
 
         where: the source of the failing expression. explicit: whether this line is a `raise`.
         """
+        if type(error) is Stop:  # ours, not the program's
+            return
         at = self.at
         if at.line.busy:
             self.look(at)
