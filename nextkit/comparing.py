@@ -172,7 +172,8 @@ def _pieces(code):
     for number, item in enumerate(content):
         yield ", " if number else ""
         if tag == "dict":
-            yield from _pieces(item[0])
+            key, item = item
+            yield from _pieces(key)
             yield ": "
-        yield from _pieces(item[1] if tag == "dict" else item)
+        yield from _pieces(item)
     yield "," + closing if tag == "tuple" and len(content) == 1 else closing

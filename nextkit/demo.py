@@ -1,7 +1,7 @@
 """The demonstration: NExT from start to end on the shipped model, with its controls, in one command.
 
     python -m nextkit.demo              # measured on 60 development tasks; 40 others choose the best round
-    python -m nextkit.demo --fast       # half a minute, too small to conclude anything from
+    python -m nextkit.demo --fast       # a minute, too small to conclude anything from
 
 Prints a table, writes figures and an HTML report into the run folder, and resumes when it was interrupted.
 """

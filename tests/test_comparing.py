@@ -4,7 +4,7 @@ import collections
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nextkit.comparing import decode, encode, matches, show
@@ -46,6 +46,8 @@ def test_a_value_matches_itself(value):
     assert matches(through(value), value)
 
 
+@example(["dict", [[["int", "0x1"]]]], {1: 2}, "equal", 0.0)
+@example(["dict", [{"a": 1, "b": 2}]], {1: 2}, "exact", 1e-6)
 @given(nonsense, plain, st.sampled_from(["exact", "equal", "root"]), st.sampled_from([0.0, 1e-6]))
 def test_nonsense_is_answered_by_true_or_false(code, expected, oracle, tolerance):
     assert matches(code, expected, oracle=oracle, tolerance=tolerance, arguments=([1, 2],)) in (True, False)

@@ -6,7 +6,7 @@ Sites as in `nextkit.datasets.bugs_in_expressions`.
 import ast
 import re
 
-from nextkit.datasets.bugs_in_expressions import children, plus, replaced, stands_alone
+from nextkit.datasets.bugs_in_expressions import children, plus, replaced
 
 # What people take for each other. Not combinations for permutations: one such call can run for hours.
 RELATIVES = dict(
@@ -85,7 +85,7 @@ def slice_edits(node, names):
 
 def string_edits(node, names):
     """string: another separator, other decimals, an anchor or a quantifier of a pattern."""
-    if not stands_alone(node) and isinstance(node, ast.Constant) and isinstance(node.value, str):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield from (("string", node, "value", other) for other in _slips(node.value))
 
 

@@ -46,7 +46,7 @@ def operator_edits(node, names):
 
 def constant_edits(node, names):
     """constant: a number one or two off, the other truth value, a short word that lost a letter."""
-    if stands_alone(node) or not isinstance(node, ast.Constant):
+    if not isinstance(node, ast.Constant):
         return
     value = node.value
     if isinstance(value, bool):
@@ -110,16 +110,6 @@ def children(node):
             yield from ((item, field, partial(replaced, value, place)) for place, item in enumerate(value))
         else:
             yield value, field, lambda other: other
-
-
-def stands_alone(node):
-    """Whether a node is a statement's whole value, such as a docstring: to edit a constant there changes nothing.
-
-    Ask it of every node: a walk through the tree comes to the statement first, which leaves a mark on its value.
-    """
-    if isinstance(node, ast.Expr):
-        node.value.stands_alone = True
-    return getattr(node, "stands_alone", False)
 
 
 def is_call_of(node, *functions):

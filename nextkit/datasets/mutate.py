@@ -137,8 +137,10 @@ def _sites(tree, kinds):
     """Where the tree can be edited: tuples (kind, parent, field, new value), of these kinds."""
     names = _names(tree)
     sources = [source for source, makes in SOURCES if makes & set(kinds)]
-    for node in ast.walk(tree):
-        for source in sources:
+    nodes = list(ast.walk(tree))
+    docstrings = {id(n.value) for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
+    for node in nodes:
+        for source in sources if id(node) not in docstrings else ():
             yield from (site for site in source(node, names) if site[0] in kinds)
 
 
