@@ -1,5 +1,6 @@
 """Tracing: each step is true, kept apart by frame, and bounded."""
 
+import sys
 import threading
 from dataclasses import replace
 
@@ -340,6 +341,14 @@ def test_a_generator_that_began_unseen_is_told_as_a_call_when_it_goes_on():
     seen = [(s.event, s.line, s.changes) for s in found.steps if s.function == "ids"]
     assert (found.outcome, seen[0]) == ("passed", ("call", 1, ()))
     assert seen[2:4] == [("line", 6, (("i", "1"),)), ("line", 7, (("xs", "[1]"),))]
+
+
+def test_a_generator_that_an_earlier_program_left_is_not_of_this_one():
+    earlier = "def ids():\n    try:\n        yield 1\n    finally:\n        x = 2\nit = ids()\nnext(it)"
+    exec(compile(earlier, "<program>", "exec"), names := {})
+    sys.earlier = [names.pop("it")]  # its last reference goes while f runs
+    found = trace_in_process("def f():\n    import sys\n    sys.earlier.pop()\n    return 1", "assert f() == 1")
+    assert (found.outcome, {s.function for s in found.steps}) == ("passed", {"f"})
 
 
 def test_a_function_that_was_given_other_code_is_followed_too():

@@ -26,8 +26,8 @@ def recording(recorder):
 
 def followed(code, recorder):
     """Whether a code object is a function, class or module of the program; comprehensions belong to their line."""
-    if code.co_filename != PROGRAM:
-        return False
+    if code.co_filename != PROGRAM or not (recorder.plan.replaces or id(code) in recorder.codes):
+        return False  # the second: a generator of a program traced before, closed only now
     name = code.co_name
     return name[0] != "<" or name == "<module>" or (name == "<lambda>" and code.co_firstlineno in recorder.plan.lambdas)
 

@@ -75,7 +75,7 @@ def test_it_is_driven_by_keys_and_clicks_in_jupyterlab_and_python_follows(notebo
     assert until(page, "w.index, w.step", "1 None")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("f")
-    page.get_by_text("1 of 2").wait_for()
+    page.locator(".rv-position", has_text="1 of 2").wait_for()
     assert until(page, "w.task_index, w.status, w.index", "1 passed 0")
 
     page.get_by_label("beside").select_option("3")

@@ -68,6 +68,7 @@ def test_keys_clicks_and_python_choose_a_tuning_and_read_again(page, folder):
     assert python_says(page, "w.shown", "0")
     page.locator(".rm-pick >> text=round 2").click()
     page.wait_for_selector("h4 >> text=Loss, round 2")
+    assert python_says(page, "w.shown", "1")
     page.run("w.shown = 0")
     page.wait_for_selector("h4 >> text=Loss, round 1")
     tune(folder, 3)
