@@ -15,6 +15,7 @@ from nextkit.tracer.plan import LIVE, Code, Line
 from nextkit.tracer.values import (
     ATOMS,
     CODE,
+    LONG_BELOW,
     LONG_INT,
     SMALL,
     Shot,
@@ -34,7 +35,8 @@ MISSING = object()
 NOTHING = Text("")
 QUIET = Line(0)
 TAIL = 40  # the last steps of a run are kept, however long it is
-BIG_INT = 1 << 200_000
+HUGE = 1 << 200_000
+HUGE_BELOW = -HUGE
 BIG = 10_000_000  # elements
 RESERVE = 120  # frames of the stack that are there for the recorder, beyond those that the program may use
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
@@ -105,7 +107,7 @@ class Recorder:
                 value = seen[name]
             except KeyError:  # of a frame that began unseen, and has deleted it
                 continue
-            if type(value) is int and -BIG_INT < value < BIG_INT:
+            if type(value) is int and HUGE_BELOW < value < HUGE:
                 known[name] = value
                 changes.append((name, None, value))
             else:
@@ -273,7 +275,7 @@ class Recorder:
             if kind is type(before) and kind is not float and value == before:
                 return
             if kind is int:
-                if not -BIG_INT < value < BIG_INT:
+                if not HUGE_BELOW < value < HUGE:
                     self.stop("values")
             elif (kind is str or kind is bytes) and len(value) > self.max_value:
                 value = self._bounded(value)
@@ -492,7 +494,7 @@ def _written(changes, limit):
     for name, old, new in changes:
         if old is not None:
             pairs += [(path, render(now, limit)) for path, now in differences(name, old, new)]
-        elif type(new) is int and -LONG_INT < new < LONG_INT:  # the commonest case, made quick
+        elif type(new) is int and LONG_BELOW < new < LONG_INT:  # the commonest case, made quick
             pairs.append((name, repr(new)))
         else:
             pairs.append((name, render(new, limit)))

@@ -31,6 +31,7 @@ DATA = ATOMS | SEQUENCES | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
 LONG_INT = 10**60
+LONG_BELOW = -LONG_INT
 SMALL = 64  # elements; a bigger container is watched where the program names what it changes, see `plan`
 FLOOR = 8  # characters; a container that has no more than this to be written in is written as `[...]`
 MANY = 16  # paths of changes, after which a container that stands at several places is told at one of them
@@ -150,7 +151,7 @@ def render(frozen, limit=200, done=None):
     from the back of what they are in. Also identity -> frozen key.
     """
     kind = type(frozen)
-    if kind is int and -LONG_INT < frozen < LONG_INT:
+    if kind is int and LONG_BELOW < frozen < LONG_INT:
         return repr(frozen)
     if kind is Text:
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
@@ -385,7 +386,7 @@ def _short(value, above=()):
 def _atom(value, kind, limit):
     if kind in (str, bytes):
         return repr(value) if len(value) <= limit else repr(value[: limit * 2 // 3]) + "..."
-    if kind is int and not -LONG_INT < value < LONG_INT:
+    if kind is int and not LONG_BELOW < value < LONG_INT:
         return _long_int(value, limit)
     try:
         text = repr(value)
