@@ -41,6 +41,7 @@ from pathlib import Path
 from nextkit.asserts import parse_test
 from nextkit.comparing import check_oracle, matches, show
 from nextkit.sandbox_server import read_frame, write_frame
+from nextkit.tracer import rows
 
 COMPARED, ASSERTED = "compared outside", "asserted inside"
 TRACED = dict(
@@ -49,7 +50,7 @@ TRACED = dict(
     expected=str,
     exception=str,
     test_line=int,
-    steps=list,
+    steps=dict,
     executed=int,
     truncated=list,
     stdout=str,
@@ -131,7 +132,7 @@ class Sandbox:
         return list(itertools.takewhile(lambda code: code is not None, map(found.get, range(len(calls)))))
 
     def trace(self, **arguments):
-        """What `nextkit.tracer.run_traced` returns for these arguments, run in a child.
+        """What `nextkit.tracer.run_traced` returns for these arguments, run in a child; the steps as rows.
 
         A program that could not be stopped from inside (one endless line, memory used up) is killed, and run once
         more with its steps told as they happen: the trace then ends where it hangs, outcome "timeout" or "error".
@@ -139,9 +140,9 @@ class Sandbox:
         timeout = arguments.get("timeout", self.timeout) + 1
         reply = self._ask(dict(op="trace", arguments=arguments, stepwise=False), timeout)
         for finding in filter(_is_trace, reply["findings"]):
-            return finding
+            return finding | dict(steps=_steps_of(finding))
         told = self._ask(dict(op="trace", arguments=arguments, stepwise=True), timeout)
-        steps = {step[0]: step for finding in told["findings"] for step in _steps_of(finding)}
+        steps = {step[0]: step for finding in told["findings"] for step in _steps_of(finding) or ()}
         hung = reply["ended"] == "timeout"
         return dict(
             steps=list(steps.values()),
@@ -271,22 +272,25 @@ def _is_trace(finding):
     return (
         finding.keys() == TRACED.keys()
         and all(map(isinstance, finding.values(), map(TRACED.get, finding)))
-        and (len(_steps_of(finding)) == len(finding["steps"]))
+        and _steps_of(finding) is not None
     )
 
 
 def _steps_of(finding):
-    """The steps in a finding that look like steps."""
-    steps = finding.get("steps")
-    return [step for step in steps if _is_step(step)] if isinstance(steps, list) else []
+    """The steps that a finding tells, as rows; None if it tells none, or something else."""
+    try:
+        steps = rows(finding["steps"])
+    except (KeyError, ValueError):
+        return None
+    return steps if all(map(_is_step, steps)) else None
 
 
 def _is_step(step):
-    """[index, line, function, depth, changes, event, value, where, output], changes being pairs of texts."""
-    kinds = (int, int, str, int, list, str, str, str, str)
-    if not isinstance(step, list) or len(step) != len(kinds) or not all(map(isinstance, step, kinds)):
+    """[index, line, function, depth, changes, event, value, where, output, frame], changes being pairs of texts."""
+    kinds = (int, int, str, int, list, str, str, str, str, int)
+    if len(step) != len(kinds) or not all(map(isinstance, step, kinds)):
         return False
-    return all(isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in step[4])
+    return all([*map(type, pair)] == [str, str] for pair in step[4])
 
 
 class _Judgement:

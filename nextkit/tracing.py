@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from nextkit.parallel import check_either, in_order
 from nextkit.sandbox import default_sandbox
-from nextkit.tracer import run_traced
+from nextkit.tracer import rows, run_traced
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Step:
     over several. function: whose frame. depth: 1 for the function that the test calls. changes: pairs (path, literal)
     of what it changed: a variable `x`, an attribute `self.v`, an element `table[2][3]` of a container too long to be
     written whole. event: "call", "line", "return", "yield" or "exception". value: the literal returned or yielded, or
-    "Type: message" raised. where: source of the expression that raised. output: what the step printed.
+    "Type: message" raised. where: source of the expression that raised. output: what the step printed. frame: which
+    call it belongs to, counted from 0 as they began: two generators of one function are two frames.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Step:
     value: str = ""
     where: str = ""
     output: str = ""
+    frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def trace_all(tasks, executor=None, *, sandbox=None, **options):
 
 def trace_in_process(program, test, *, task_id="", **limits):
     """The Trace of a program that is trusted (made by our own generator), run in this process: fast, not contained."""
-    return _record(task_id, program, test, run_traced(program, test, **limits))
+    found = run_traced(program, test, **limits)
+    return _record(task_id, program, test, found | dict(steps=rows(found["steps"])))
 
 
 def _chosen(task, test):

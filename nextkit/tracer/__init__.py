@@ -15,9 +15,10 @@ from nextkit.tracer.assertions import Assertions, watch_assertions
 from nextkit.tracer.events import recording
 from nextkit.tracer.plan import make_plan
 from nextkit.tracer.recorder import PROGRAM, RESERVE, Recorder, Stop
+from nextkit.tracer.rows import NONE, rows
 from nextkit.tracer.values import describe_exception, literal
 
-__all__ = ["PROGRAM", "TEST", "describe_exception", "literal", "run_traced"]
+__all__ = ["PROGRAM", "TEST", "describe_exception", "literal", "rows", "run_traced"]
 TEST = "<test>"
 
 
@@ -36,7 +37,8 @@ def run_traced(
     alarm=False,
     tell=None,
 ):
-    """Run `program` on `test` and record it; returns a dict that JSON can hold, with the fields of Trace.
+    """Run `program` on `test` and record it; returns a dict that JSON can hold, with the fields of Trace;
+    the steps are columns, of which `rows` makes steps.
 
     oracle, tolerance: how the values of `f(literals) == literal` are compared, see `nextkit.comparing`; by default as
     Python does. max_steps: executed lines after which the program is stopped. keep: first steps that are kept; of later
@@ -70,7 +72,7 @@ class Traced:
         result = dict(outcome="error", got="", expected="", exception="", test_line=0)
         if self.problem is not None:
             text = describe_exception(self.problem, limits["max_value"])
-            return result | dict(exception=text, steps=[], executed=0, truncated=(), stdout="")
+            return result | dict(exception=text, steps=NONE, executed=0, truncated=(), stdout="")
         output, assertions = Output(), Assertions(limits["max_value"], self.oracle, self.tolerance)
         recorder = Recorder(self.plan, source=self.program, output=output, **limits)
         try:

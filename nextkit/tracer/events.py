@@ -73,7 +73,7 @@ def _settrace(recorder):
             operation = _operation(operations, frame.f_code, frame.f_lasti)
             if operation == RETURN:
                 returned(frame.f_code, 0, argument)
-            elif operation == YIELD and recorder.at.step is not thrown:
+            elif operation == YIELD and recorder.at.step != thrown:
                 yielded(frame.f_code, 0, argument)
             else:
                 recorder.unwound()

@@ -2,10 +2,10 @@
 
 Its methods are the events of `sys.monitoring`; `nextkit.tracer.events` calls them, there or from `sys.settrace`. A
 step is finished when the next event of its frame arrives: only then can it be seen what the line changed. What was
-seen is kept as it is and written down at the end, because most of it is never shown.
+seen is kept as it is and written down at the end, because most of it is never shown. It is kept in flat lists: a
+record for each step would take longer to make, and Python's garbage collector to go through, than most lines to run.
 """
 
-import collections
 import contextlib
 import inspect
 import sys
@@ -41,7 +41,7 @@ BIG = 10_000_000  # elements
 RESERVE = 120  # frames of the stack that are there for the recorder, beyond those that the program may use
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
 ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-INDEX, LINE, FUNCTION, DEPTH, CHANGES, EVENT, VALUE, WHERE, OUTPUT = range(9)
+FORGET = 1000  # steps after which those that are not kept are forgotten
 
 
 class Stop(BaseException):
@@ -49,15 +49,22 @@ class Stop(BaseException):
 
 
 class Frame:
-    """A running function: its variables as last seen, those of them that can change in place, its current step."""
+    """A running function: its variables as last seen, those of them that can change in place, its current step.
 
-    __slots__ = ("caller", "code", "depth", "frame", "known", "line", "name", "seen", "step", "watched")
+    number: its place among the frames that the recorder tells of. step: the number of a step; None before the first.
+    """
+
+    __slots__ = ("caller", "code", "depth", "frame", "known", "line", "number", "seen", "step", "watched")
 
 
 class Recorder:
     """What has been seen so far. plan, source: of the program. output: where it prints. Limits as in `run_traced`.
 
     tell: called with each step as it ends, already written down, for a program that may never come back.
+
+    What is known of step n: `places[n]`, its line; `whose[n]`, its frame's place in `frames`; in `changes`, four places
+    in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event, value,
+    expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or -1).
     """
 
     def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
@@ -66,9 +73,10 @@ class Recorder:
         self.source, self.output, self.tell = source, output, tell
         self.max_depth = sys.getrecursionlimit() - 15
         self.deadline = time.monotonic() + timeout
-        self.steps, self.late, self.tail = [], {}, collections.deque(maxlen=TAIL)
+        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = [], [], [], [], {}, {}
         self.truncated, self.suspended, self.shared = [], {}, None
         self.at, self.count, self.pause, self.scanned = None, 0, 0 if tell else min(64, max_steps), 0
+        self.forget = keep + FORGET
         self.told = {}  # id of an exception -> ids of the frames in which it was told or that it passed
         self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
@@ -85,23 +93,20 @@ class Recorder:
         at.depth = depth = caller.depth + 1 if caller is not None else 1
         if depth >= self.max_depth:
             self._too_deep(depth)
-        at.caller, at.frame, at.code, at.name, at.line = caller, frame, code, code.name, QUIET
+        at.caller, at.frame, at.code, at.line, at.number = caller, frame, code, QUIET, len(self.frames)
         known = at.known = {}
         at.watched = {}
         seen = at.seen = frame.f_locals if code.looks else None
         self.at = at
         if not code.is_function:
             at.step = None
+            self.frames.append((code.name, depth, -1))
             return
         if code.data and (self.shared is None or caller is None or not caller.code.is_function):
             self._share(frame)
         index = self.count
-        if index >= self.pause:
-            self._check(index)
-        self.count = index + 1
-        at.step = step = [index, code.line, code.name, depth, (), "call", NOTHING, "", ""]
-        (self.steps if index < self.keep else self.tail).append(step)
-        changes = []
+        self.frames.append((code.name, depth, index))
+        self._begin(at, code.line)
         for name in code.parameters:
             try:
                 value = seen[name]
@@ -109,16 +114,12 @@ class Recorder:
                 continue
             if type(value) is int and HUGE_BELOW < value < HUGE:
                 known[name] = value
-                changes.append((name, None, value))
+                self.changes.extend((index, name, None, value))
             else:
-                self._bind(at, name, value, MISSING, changes)
+                self._bind(at, name, value, MISSING, index)
         for name in code.free:
             if name in seen:
-                self._bind(at, name, seen[name], MISSING, [])
-        if changes:
-            step[CHANGES] = changes
-            if index >= self.keep:
-                self.late[code.line] = step
+                self._bind(at, name, seen[name], MISSING, None)
 
     def learn(self, code):
         """The Code of a function that was given other code than it was compiled to, as `types.coroutine` does."""
@@ -137,8 +138,8 @@ class Recorder:
         at = self.at
         for name, value in frame.f_locals.items():
             if name not in at.known:
-                self._bind(at, name, value, MISSING, [])
-        self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start, "line")
+                self._bind(at, name, value, MISSING, None)
+        self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start)
 
     def resume(self, frame):
         """A generator or coroutine goes on where it stopped."""
@@ -146,12 +147,11 @@ class Recorder:
         at.caller = self.at
         at.depth = self.at.depth + 1 if self.at is not None else 1
         self.at = at
-        return self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start, "line")
+        self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start)
 
     def line(self, code, number):
         """A line is about to run, so the one before it in this frame has ended."""
-        at = self.at
-        line = self.lines[number]
+        at, line = self.at, self.lines[number]
         if line.several and line.start == at.line.start and not self._begins_statement(at, code, line):
             return
         if at.line.busy:
@@ -161,11 +161,9 @@ class Recorder:
         if index >= self.pause:
             self._check(index)
         self.count = index + 1
-        at.step = step = [index, line.start, at.name, at.depth, (), "line", NOTHING, "", ""]
-        if index < self.keep:
-            self.steps.append(step)
-        else:
-            self.tail.append(step)
+        at.step = index
+        self.places.append(line.start)
+        self.whose.append(at.number)
 
     def returned(self, code, offset, value):
         """The current frame returns."""
@@ -201,8 +199,7 @@ class Recorder:
             text = describe_exception(error, self.max_value)
             if type(error) is AssertionError and not error.args:
                 text += self._sides(at)
-            at.step[EVENT:OUTPUT] = "exception", Text(text), where
-            self._keep_late(at.step)
+            self.ends[at.step] = "exception", Text(text), where
         if id(error) in self.told:
             self.told[id(error)].add(id(at.frame))
 
@@ -238,7 +235,7 @@ class Recorder:
 
     def look(self, at):
         """Write what the frame's last line changed into its step."""
-        line, changes = at.line, []
+        line, step = at.line, at.step
         if line.names:
             known, seen = at.known, at.seen if LIVE else at.frame.f_locals
             for name in line.names:
@@ -246,25 +243,27 @@ class Recorder:
                 if value is not before:
                     if type(value) is int and type(before) is int and not line.grows:  # the commonest case, made quick
                         known[name] = value
-                        if value != before:
-                            changes.append((name, None, value))
+                        if value != before and step is not None:
+                            self.changes.extend((step, name, None, value))
                     else:
-                        self._bind(at, name, value, before, changes)
+                        self._bind(at, name, value, before, step)
                 elif name in at.watched and not same(value, at.watched[name]):  # `a += [1]` binds the list it changed
-                    self._mutations(at, QUIET, changes)
+                    self._mutations(at, QUIET)
         if line.wild:
             if at.watched:
-                self._mutations(at, line, changes)
+                self._mutations(at, line)
             if at.code.elsewhere:
-                self._elsewhere(at, changes)
-            if self.output.fresh:
-                self._print(at.step)
-        if changes and (step := at.step) is not None:
-            step[CHANGES] = [*step[CHANGES], *changes] if step[CHANGES] else changes
-            if step[INDEX] >= self.keep:
-                self.late[step[LINE]] = step
+                self._elsewhere(at)
+            if self.output.fresh and step is not None:
+                self.prints[step] = self.prints.get(step, "") + self.output.taken()[: self.max_value]
 
-    def _bind(self, at, name, value, before, changes):
+    def _say(self, step, path, value, before=None):
+        """Keep what a step changed. before: the Shot of what changed in place, if the two are still to be compared."""
+        if step is not None:  # the body of a class has no step before its first line
+            self.changes.extend((step, path, before, value))
+
+    def _bind(self, at, name, value, before, step):
+        """A name is bound to another value. step: the one that did it; None if it is not to be told."""
         shot = at.watched.pop(name, None)
         if value is MISSING:
             del at.known[name]
@@ -279,18 +278,18 @@ class Recorder:
                     self.stop("values")
             elif (kind is str or kind is bytes) and len(value) > self.max_value:
                 value = self._bounded(value)
-            changes.append((name, None, value))
+            self._say(step, name, value)
         elif kind not in CODE and not issubclass(kind, type):
-            self._watch(at, name, value, shot, changes)
+            self._watch(at, name, value, shot, step)
         elif before is not MISSING and type(before) not in CODE:  # code is told only where data was told before
-            changes.append((name, None, freeze(value)))
+            self._say(step, name, freeze(value))
 
-    def _watch(self, at, name, value, before, changes):
+    def _watch(self, at, name, value, before, step):
         """Bind a name to a value that can change in place; before: the Shot of what it held, if that could too."""
         frozen = at.watched[name] = freeze(value)
         if type(frozen) is Shot and frozen.size <= SMALL and before is not None and alike(before, frozen):
             return
-        changes.append((name, None, self._storable(frozen)))
+        self._say(step, name, self._storable(frozen))
         if type(frozen) is Shot and frozen.size > BIG:
             self.stop("values")
 
@@ -306,28 +305,28 @@ class Recorder:
             return Text(render(frozen, self.max_value))
         return frozen
 
-    def _mutations(self, at, line, changes):
+    def _mutations(self, at, line):
         for name, shot in list(at.watched.items()):
             value = at.known[name]
             if type(shot) is Shot and shot.size > SMALL:
                 if line.targets is not None:
-                    self._targets(at, name, value, shot, line.targets, changes)
+                    self._targets(at, name, value, shot, line.targets)
                     continue
                 if not self._may_scan(shot):
                     continue
             if not same(value, shot):
-                self._mutated(at, name, value, shot, changes)
+                self._mutated(at, name, value, shot, at.step)
 
-    def _mutated(self, at, name, value, shot, changes):
+    def _mutated(self, at, name, value, shot, step):
         new = at.watched[name] = freeze(value)
         if type(new) is Shot and (new.own or new.size > SMALL):
             self.scanned += 10 * new.size  # about what it costs to copy and compare, against a look
-            found = differences(name, shot, new)
-            changes += [(path, None, Text(render(now, self.max_value))) for path, now in found]
+            for path, now in differences(name, shot, new):
+                self._say(step, path, Text(render(now, self.max_value)))
             if new.size > BIG:
                 self.stop("values")
         else:
-            changes.append((name, shot, new))
+            self._say(step, name, new, shot)
 
     def _may_scan(self, shot):
         self.scanned += shot.size
@@ -335,18 +334,18 @@ class Recorder:
             self.truncated.append("values")
         return self.scanned <= SCANNED
 
-    def _targets(self, at, name, value, shot, targets, changes):
+    def _targets(self, at, name, value, shot, targets):
         """Look at those elements of a long list that the line names, or that it may change through another name."""
         for root, codes in targets:
             found = _element(at, at.known.get(root, MISSING), codes)
             if root == name and found is not None and _is_simple(shot, found):
-                self._element_changed(name, shot, found, changes)
+                self._element_changed(at.step, name, shot, found)
             elif found is None or root == name or found[0] is value or contains(shot, found[0]):
                 if self._may_scan(shot) and not same(value, shot):
-                    self._mutated(at, name, value, shot, changes)
+                    self._mutated(at, name, value, shot, at.step)
                 return
 
-    def _element_changed(self, name, shot, found, changes):
+    def _element_changed(self, step, name, shot, found):
         holder, indexes = found
         for index in indexes[:-1]:
             shot = shot.parts[index]
@@ -359,22 +358,22 @@ class Recorder:
             if shot.parts is None:
                 shot.parts = {}
             shot.parts[place] = freeze(holder[place])
-        changes.append((path, None, Text(literal(holder[place], self.max_value))))
+        self._say(step, path, Text(literal(holder[place], self.max_value)))
 
-    def _elsewhere(self, at, changes):
+    def _elsewhere(self, at):
         """Variables that live outside the frame's own: in cells that inner functions bind, and in the module."""
         seen = at.frame.f_locals if at.code.cells else {}
         for name in at.code.cells:
             value, before = seen.get(name, MISSING), at.known.get(name, MISSING)
             if value is not before and value is not MISSING:
-                self._bind(at, name, value, before, changes)
+                self._bind(at, name, value, before, at.step)
         module = self.shared
         for name in at.code.data if at.code.is_function else ():
             value, before = module.seen.get(name, MISSING), module.known.get(name, MISSING)
             if value is not before and value is not MISSING:
-                self._bind(module, name, value, before, changes)
+                self._bind(module, name, value, before, at.step)
             elif name in module.watched and not same(value, module.watched[name]):
-                self._mutated(module, name, value, module.watched[name], changes)
+                self._mutated(module, name, value, module.watched[name], at.step)
 
     def _share(self, frame):
         """What the module's variables hold when a function that uses them is called from outside."""
@@ -382,41 +381,29 @@ class Recorder:
         module.seen, module.known, module.watched = frame.f_globals, {}, {}
         for name in self.plan.data:
             if name in module.seen:
-                self._bind(module, name, module.seen[name], MISSING, [])
-
-    def _print(self, step):
-        if step is not None:
-            step[OUTPUT] += self.output.taken()[: self.max_value]
-            self._keep_late(step)
+                self._bind(module, name, module.seen[name], MISSING, None)
 
     # Steps: beginning and ending them, and the limits.
 
-    def _begin(self, at, number, event):
+    def _begin(self, at, place):
         index = self.count
         if index >= self.pause:
             self._check(index)
         self.count = index + 1
-        at.step = step = [index, number, at.name, at.depth, (), event, NOTHING, "", ""]
-        (self.steps if index < self.keep else self.tail).append(step)
-        return step
+        at.step = index
+        self.places.append(place)
+        self.whose.append(at.number)
 
     def _end(self, at, event, value):
         step = at.step
-        if step is None or step[EVENT] == "exception" or step[EVENT] == "yield":
-            step = self._begin(at, step[LINE] if step else at.frame.f_lineno, "line")
+        if step is None or step in self.ends:  # it has raised or yielded
+            self._begin(at, at.frame.f_lineno if step is None else self.places[step])
         kind = type(value)
         if kind not in ATOMS:
             value = self._storable(freeze(value))
         elif kind is str and len(value) > self.max_value:
             value = self._bounded(value)
-        step[EVENT], step[VALUE] = event, value
-        if step[INDEX] >= self.keep:
-            self._keep_late(step)
-
-    def _keep_late(self, step):
-        """Past the steps that are kept, each line keeps its last one that has something to say."""
-        if step[INDEX] >= self.keep:
-            self.late[step[LINE]] = step
+        self.ends[at.step] = event, value, ""
 
     def _begins_statement(self, at, code, line):
         """Whether the line event is the beginning of a statement over several lines, not its second or third line."""
@@ -441,9 +428,12 @@ class Recorder:
         if time.monotonic() > self.deadline:
             self.stop("seconds")
         self.pause = min(index + 64, self.max_steps)
+        if index >= self.forget:
+            self._forget()
+            self.forget = index + FORGET
         if self.tell is not None and index <= self.keep:
             self.pause = index + 1
-            self.tell(self.written([list(step) for step in self.steps[-2:]]))
+            self.tell(self.written([*range(max(0, index - 2), index)]))
 
     def stop(self, limit):
         """End the program, which reached a limit; at every line again, should it catch this."""
@@ -460,45 +450,63 @@ class Recorder:
             raise RecursionError("maximum recursion depth exceeded")
 
     def finish(self):
-        """All kept steps in order, written down: lists [index, line, function, depth, changes, event, ...]."""
+        """All steps that are kept, written down; see `written`."""
         while self.at is not None:  # a program that was stopped: its frames have not ended
             if self.at.line.busy and self.at.step is not None:
                 with contextlib.suppress(Stop):
                     self.look(self.at)
             self.at = self.at.caller
-        if self.count == len(self.steps):
-            return self.written(self.steps)
-        late = {step[INDEX]: step for step in (*self.late.values(), *self.tail)}
-        if self.count > len(self.steps) + len(late):
+        if self.count <= self.keep:
+            return self.written()
+        kept = self._forget()
+        if self.count > len(kept):
             self.truncated.append("middle")
-        return self.written([*self.steps, *(late[index] for index in sorted(late))])
+        return self.written(kept)
 
-    def written(self, steps):
-        """The steps with their values as literals, each as long as the cap on bytes allows to all of them."""
-        limit = self.max_value
-        values = sum(1 + len(step[CHANGES]) for step in steps) if len(steps) > 64 else len(steps)
+    def _forget(self):
+        """Forget what is known of steps that are not kept; returns the numbers of those that are, in order.
+
+        Kept are the first ones, of later ones each line's last one that has something to say, and the end.
+        """
+        late = {}
+        for step in sorted({*self.changes[::4], *self.ends, *self.prints}):
+            if step >= self.keep:
+                late[self.places[step]] = step
+        kept = {*late.values(), *range(min(self.keep, self.count)), *range(max(0, self.count - TAIL), self.count)}
+        fours = zip(*[iter(self.changes)] * 4, strict=True)
+        self.changes = [part for four in fours if four[0] in kept for part in four]
+        self.ends = {step: end for step, end in self.ends.items() if step in kept}
+        self.prints = {step: text for step, text in self.prints.items() if step in kept}
+        return sorted(kept)
+
+    def written(self, steps=None):
+        """All steps, or these, written down as columns; `nextkit.tracer.rows` makes a row of each step.
+
+        The values are literals, each as long as the cap on bytes allows to all of them.
+        """
+        count, limit = self.count if steps is None else len(steps), self.max_value
+        values = count + len(self.changes) // 4 if count > 64 else count
         if values * limit > self.max_bytes:
             limit = max(24, self.max_bytes // values)
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
-        for step in steps:
-            if step[CHANGES]:
-                step[CHANGES] = _written(step[CHANGES], limit)
-            if step[VALUE] is not NOTHING:
-                step[VALUE] = render(step[VALUE], limit)
-        return steps
+        ends = [(step, event, render(value, limit), where) for step, (event, value, where) in self.ends.items()]
+        columns = dict(frames=self.frames, ends=ends, prints=list(self.prints.items()), changes=self._written(limit))
+        if steps is None:
+            return columns | dict(numbers=None, lines=self.places, whose=self.whose)
+        places, whose = [self.places[step] for step in steps], [self.whose[step] for step in steps]
+        return columns | dict(numbers=steps, lines=places, whose=whose)
 
-
-def _written(changes, limit):
-    """Pairs (path, literal) of what look() found: (name, earlier Shot or None, value) each."""
-    pairs = []
-    for name, old, new in changes:
-        if old is not None:
-            pairs += [(path, render(now, limit)) for path, now in differences(name, old, new)]
-        elif type(new) is int and LONG_BELOW < new < LONG_INT:  # the commonest case, made quick
-            pairs.append((name, repr(new)))
-        else:
-            pairs.append((name, render(new, limit)))
-    return pairs
+    def _written(self, limit):
+        """(step, path, literal) of each change."""
+        found, parts = [], iter(self.changes)
+        for step, path, old, new in zip(parts, parts, parts, parts, strict=True):
+            if old is not None:
+                found += [(step, path, render(now, limit)) for path, now in differences(path, old, new)]
+            elif type(new) is int and LONG_BELOW < new < LONG_INT:  # the commonest case, made quick
+                found.append((step, path, repr(new)))
+            else:
+                found.append((step, path, render(new, limit)))
+        return found
 
 
 def _is_simple(shot, found):

@@ -153,6 +153,8 @@ def render(frozen, limit=200, done=None):
     kind = type(frozen)
     if kind is int and LONG_BELOW < frozen < LONG_INT:
         return repr(frozen)
+    if kind is float and limit >= 24:
+        return repr(frozen)
     if kind is Text:
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
     if kind is not Shot:
