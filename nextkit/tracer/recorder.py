@@ -15,8 +15,6 @@ from nextkit.tracer.plan import LIVE, Code, Line
 from nextkit.tracer.values import (
     ATOMS,
     CODE,
-    LONG_BELOW,
-    LONG_INT,
     SMALL,
     Shot,
     Text,
@@ -37,6 +35,7 @@ QUIET = Line(0)
 TAIL = 40  # the last steps of a run are kept, however long it is
 HUGE = 1 << 200_000
 HUGE_BELOW = -HUGE
+LITTLE, LITTLE_BELOW = 2**30 - 1, -(2**30) + 1  # between these, Python compares fastest
 BIG = 10_000_000  # elements
 RESERVE = 120  # frames of the stack that are there for the recorder, beyond those that the program may use
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
@@ -112,7 +111,7 @@ class Recorder:
                 value = seen[name]
             except KeyError:  # of a frame that began unseen, and has deleted it
                 continue
-            if type(value) is int and HUGE_BELOW < value < HUGE:
+            if type(value) is int and LITTLE_BELOW < value < LITTLE:
                 known[name] = value
                 self.changes.extend((index, name, None, value))
             else:
@@ -489,23 +488,34 @@ class Recorder:
         if values * limit > self.max_bytes:
             limit = max(24, self.max_bytes // values)
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
+        places, whose = self.places, self.whose
+        if steps is not None:
+            places, whose = [places[step] for step in steps], [whose[step] for step in steps]
+        numbers, paths, literals = self._written(limit)
         ends = [(step, event, render(value, limit), where) for step, (event, value, where) in self.ends.items()]
-        columns = dict(frames=self.frames, ends=ends, prints=list(self.prints.items()), changes=self._written(limit))
-        if steps is None:
-            return columns | dict(numbers=None, lines=self.places, whose=self.whose)
-        places, whose = [self.places[step] for step in steps], [self.whose[step] for step in steps]
-        return columns | dict(numbers=steps, lines=places, whose=whose)
+        return {
+            "frames": self.frames, "numbers": steps, "lines": places, "whose": whose, "changed": numbers,
+            "paths": paths, "literals": literals, "ends": ends, "prints": [*self.prints.items()],
+        }  # fmt: skip
 
     def _written(self, limit):
-        """(step, path, literal) of each change."""
+        """Three lists: of each change the number of its step, its path, its literal."""
+        changes = self.changes
+        if any(changes[2::4]):
+            changes = self._compared()
+        literals = [
+            repr(new) if type(new) is int and LITTLE_BELOW < new < LITTLE else render(new, limit)
+            for new in changes[3::4]
+        ]
+        return changes[::4], changes[1::4], literals
+
+    def _compared(self):
+        """All changes, those in place by what is different."""
         found, parts = [], iter(self.changes)
         for step, path, old, new in zip(parts, parts, parts, parts, strict=True):
-            if old is not None:
-                found += [(step, path, render(now, limit)) for path, now in differences(path, old, new)]
-            elif type(new) is int and LONG_BELOW < new < LONG_INT:  # the commonest case, made quick
-                found.append((step, path, repr(new)))
-            else:
-                found.append((step, path, render(new, limit)))
+            told = ((path, new),) if old is None else differences(path, old, new)
+            for path, now in told:
+                found += step, path, None, now
         return found
 
 

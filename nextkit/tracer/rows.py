@@ -3,7 +3,7 @@
 Columns take the traced process less time to make, and the pipe less room, than a record for each step.
 """
 
-NONE = dict(frames=[], numbers=[], lines=[], whose=[], changes=[], ends=[], prints=[])
+NONE = {name: [] for name in "frames numbers lines whose changed paths literals ends prints".split()}  # noqa: SIM905
 
 
 def rows(columns):
@@ -18,13 +18,13 @@ def rows(columns):
         raise ValueError(f"these columns are no steps: {error}") from error
 
 
-def _rows(*, frames, numbers, lines, whose, changes, ends, prints):
+def _rows(*, frames, numbers, lines, whose, changed, paths, literals, ends, prints):
     found = {}
     for number, line, frame in zip(range(len(lines)) if numbers is None else numbers, lines, whose, strict=True):
         name, depth, begin = frames[frame]
         event = "call" if number == begin else "line"
         found[number] = [number, line, name, depth, [], event, "", "", "", frame]
-    for number, path, literal in changes:
+    for number, path, literal in zip(changed, paths, literals, strict=True):
         if number in found:
             found[number][4].append([path, literal])
     for number, *end in ends:

@@ -20,6 +20,7 @@ ATOMS = frozenset(
     | {datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 )
 PLAIN_KINDS = frozenset({list, tuple, dict})
+NUMBERS = frozenset({int, float, bool})
 SHORT = frozenset({int, float, bool, str, type(None)})
 PLAIN = PLAIN_KINDS | SHORT
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
@@ -33,6 +34,7 @@ DEEPEST = 25  # levels of nesting that are followed
 LONG_INT = 10**60
 LONG_BELOW = -LONG_INT
 SMALL = 64  # elements; a bigger container is watched where the program names what it changes, see `plan`
+FLOAT = 24  # characters; no float's literal is longer
 FLOOR = 8  # characters; a container that has no more than this to be written in is written as `[...]`
 MANY = 16  # paths of changes, after which a container that stands at several places is told at one of them
 DIGESTED = 2**18  # bytes; a bigger numpy array is compared by what is written of it
@@ -153,12 +155,16 @@ def render(frozen, limit=200, done=None):
     kind = type(frozen)
     if kind is int and LONG_BELOW < frozen < LONG_INT:
         return repr(frozen)
-    if kind is float and limit >= 24:
+    if kind is float and limit >= FLOAT:
         return repr(frozen)
     if kind is Text:
         return frozen if len(frozen) <= limit else frozen[: max(1, limit - 3)] + "..."
     if kind is not Shot:
         return _atom(frozen, kind, limit)
+    if frozen.kind is list and frozen.kinds <= NUMBERS and frozen.size <= SMALL:
+        text = _numbers(frozen.items)
+        if len(text) <= limit:
+            return text
     if frozen.size <= SMALL and not frozen.own and (not frozen.shared or _spread(frozen) <= SMALL):
         text = _at_once(frozen, limit)
         if text is not None and len(text) <= limit:
@@ -428,6 +434,14 @@ def _at_once(shot, limit):
         return repr(_thawed(shot, limit))
     except ValueError:  # something else is in it, or a number has thousands of digits
         return None
+
+
+def _numbers(items):
+    """The literal of a list of numbers, which is most lists."""
+    try:
+        return repr(items)
+    except ValueError:  # one of them has thousands of digits
+        return "." * FLOAT
 
 
 def _thawed(shot, limit):
