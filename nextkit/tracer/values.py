@@ -162,8 +162,8 @@ def render(frozen, limit=200, done=None):
     if kind is not Shot:
         return _atom(frozen, kind, limit)
     if frozen.kind is list and frozen.kinds <= NUMBERS and frozen.size <= SMALL:
-        text = _numbers(frozen.items)
-        if len(text) <= limit:
+        text = _plain(frozen.items)
+        if text and len(text) <= limit:
             return text
     if frozen.size <= SMALL and not frozen.own and (not frozen.shared or _spread(frozen) <= SMALL):
         text = _at_once(frozen, limit)
@@ -431,17 +431,17 @@ def _spread(shot):
 def _at_once(shot, limit):
     """Python's own repr, which is fast, of what is all lists, tuples, dicts, numbers and short texts; else None."""
     try:
-        return repr(_thawed(shot, limit))
-    except ValueError:  # something else is in it, or a number has thousands of digits
+        return _plain(_thawed(shot, limit))
+    except ValueError:  # something else is in it
         return None
 
 
-def _numbers(items):
-    """The literal of a list of numbers, which is most lists."""
+def _plain(value):
+    """The repr of lists, tuples and dicts of numbers and texts; None where a number has thousands of digits."""
     try:
-        return repr(items)
-    except ValueError:  # one of them has thousands of digits
-        return "." * FLOAT
+        return repr(value)
+    except ValueError:
+        return None
 
 
 def _thawed(shot, limit):
