@@ -16,8 +16,7 @@ def variables_at(trace, position):
     """
     current, told, clock = trace.steps[position], {}, itertools.count()
     for step in trace.steps[: position + 1]:
-        if (step.function, step.depth) == (current.function, current.depth):
-            told = {} if step.event == "call" else told
+        if step.frame == current.frame:
             told |= {path: (next(clock), value) for path, value in step.changes}
     never = (-1, "")
     return {

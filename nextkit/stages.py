@@ -65,7 +65,8 @@ class Stages:
     def traces(self, tasks):
         """The Trace of each task's buggy program."""
         made = partial(_trace, executor=self.executor)
-        stored = self.run.parts("traces", dict(tasks=digest(tasks)), tasks, made, Trace, self.settings.part)
+        key = dict(tasks=digest(tasks), told=Step.__match_args__)  # traces that told less are made anew
+        stored = self.run.parts("traces", key, tasks, made, Trace, self.settings.part)
         return [_with_steps(trace) for (trace,) in stored]
 
     def check(self, tasks):

@@ -24,8 +24,8 @@ class Step:
     over several. function: whose frame. depth: 1 for the function that the test calls. changes: pairs (path, literal)
     of what it changed: a variable `x`, an attribute `self.v`, an element `table[2][3]` of a container too long to be
     written whole. event: "call", "line", "return", "yield" or "exception". value: the literal returned or yielded, or
-    "Type: message" raised. where: source of the expression that raised. output: what the step printed. frame: which
-    call it belongs to, counted from 0 as they began: two generators of one function are two frames.
+    "Type: message" raised. where: source of the expression that raised. output: what the step printed. frame: a
+    number that the steps of one call share, and no others: two generators of one function are two frames.
     """
 
     index: int

@@ -28,6 +28,7 @@ def test_a_step_out_of_range_is_brought_into_it(inspector):
 
 
 RAISES = "def f(xs):\n    t = 0\n    for i in range(3):\n        t += xs[i]\n        print(t)\n    return t"
+TURNS = "def g(n):\n    i = n\n    while True:\n        yield i\n        i += 1\ndef f():\n    a, b = g(0), g(10)\n    return [next(it) for it in (a, b, a, b)][-1]"
 CALLS = "def g(n):\n    if n == 0:\n        return 0\n    return g(n - 1) + n\ndef f(n):\n    return g(n)"
 
 
@@ -49,6 +50,14 @@ def test_a_line_that_never_ran_is_refused():
     found = TraceInspector(trace_in_process(RAISES, "assert f([]) == 0"))
     with pytest.raises(ValueError, match="line 6 never ran"):
         found.line = 6
+
+
+def test_the_variables_are_those_of_one_frame_where_two_generators_of_one_function_take_turns():
+    found = TraceInspector(trace_in_process(TURNS, "assert f() == 11"))
+    found.step = max(at for at, step in enumerate(found.trace.steps) if step.function == "g")
+    assert found.variables == {"n": "10", "i": "11"}
+    found.step = max(at for at in range(found.step) if found.trace.steps[at].changes == (("i", "1"),))
+    assert found.variables == {"n": "0", "i": "1"}
 
 
 def test_the_open_calls_are_told_from_the_outermost_on():

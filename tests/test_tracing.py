@@ -343,6 +343,17 @@ def test_a_generator_that_began_unseen_is_told_as_a_call_when_it_goes_on():
     assert seen[2:4] == [("line", 6, (("i", "1"),)), ("line", 7, (("xs", "[1]"),))]
 
 
+def test_two_generators_of_one_function_are_two_frames_wherever_they_go_on():
+    program = "def g(n):\n    i = n\n    while True:\n        yield i\n        i += 1\ndef h(it):\n    return next(it)\ndef f():\n    a, b = g(0), g(10)\n    next(a)\n    next(b)\n    return h(a) + next(b)"
+    found = trace_in_process(program, "assert f() == 12")
+    seen = [
+        (s.frame, s.depth, dict(s.changes)["i"]) for s in found.steps if s.function == "g" and "i" in dict(s.changes)
+    ]
+    (a, _, _), (b, _, _), *_ = seen
+    assert (found.outcome, a != b) == ("passed", True)
+    assert seen == [(a, 2, "0"), (b, 2, "10"), (a, 3, "1"), (b, 2, "11")]
+
+
 def test_a_generator_that_an_earlier_program_left_is_not_of_this_one():
     earlier = "def ids():\n    try:\n        yield 1\n    finally:\n        x = 2\nit = ids()\nnext(it)"
     exec(compile(earlier, "<program>", "exec"), names := {})

@@ -132,9 +132,7 @@ def _frame(trace, until):
     before = [step for step in trace.steps if step.index <= until]
     if not before or before[-1].index != until:
         return []
-    frame = [step for step in before if (step.function, step.depth) == (before[-1].function, before[-1].depth)]
-    calls = [place for place, step in enumerate(frame) if step.event == "call"]
-    return frame[calls[-1] if calls else 0 :]
+    return [step for step in before if step.frame == before[-1].frame]
 
 
 def _part(literal, rest):

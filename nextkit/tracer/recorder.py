@@ -50,10 +50,11 @@ class Stop(BaseException):
 class Frame:
     """A running function: its variables as last seen, those of them that can change in place, its current step.
 
-    number: its place among the frames that the recorder tells of. step: the number of a step; None before the first.
+    number: its place among the frames that the recorder tells of; first: the same, of a generator where it began.
+    step: the number of a step; None before the first.
     """
 
-    __slots__ = ("caller", "code", "depth", "frame", "known", "line", "number", "seen", "step", "watched")
+    __slots__ = ("caller", "code", "depth", "first", "frame", "known", "line", "number", "seen", "step", "watched")
 
 
 class Recorder:
@@ -63,7 +64,8 @@ class Recorder:
 
     What is known of step n: `places[n]`, its line; `whose[n]`, its frame's place in `frames`; in `changes`, four places
     in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event, value,
-    expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or -1).
+    expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or -1,
+    place in `frames` where it began): a generator that goes on at another depth is told anew.
     """
 
     def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
@@ -92,19 +94,20 @@ class Recorder:
         at.depth = depth = caller.depth + 1 if caller is not None else 1
         if depth >= self.max_depth:
             self._too_deep(depth)
-        at.caller, at.frame, at.code, at.line, at.number = caller, frame, code, QUIET, len(self.frames)
+        at.caller, at.frame, at.code, at.line = caller, frame, code, QUIET
+        at.number = at.first = number = len(self.frames)
         known = at.known = {}
         at.watched = {}
         seen = at.seen = frame.f_locals if code.looks else None
         self.at = at
         if not code.is_function:
             at.step = None
-            self.frames.append((code.name, depth, -1))
+            self.frames.append((code.name, depth, -1, number))
             return
         if code.data and (self.shared is None or caller is None or not caller.code.is_function):
             self._share(frame)
         index = self.count
-        self.frames.append((code.name, depth, index))
+        self.frames.append((code.name, depth, index, number))
         self._begin(at, code.line)
         for name in code.parameters:
             try:
@@ -144,7 +147,10 @@ class Recorder:
         """A generator or coroutine goes on where it stopped."""
         at = self.suspended.pop(frame)
         at.caller = self.at
-        at.depth = self.at.depth + 1 if self.at is not None else 1
+        depth = self.at.depth + 1 if self.at is not None else 1
+        if depth != at.depth:
+            at.depth, at.number = depth, len(self.frames)
+            self.frames.append((at.code.name, depth, -1, at.first))
         self.at = at
         self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start)
 

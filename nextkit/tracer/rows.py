@@ -20,8 +20,8 @@ def rows(columns):
 
 def _rows(*, frames, numbers, lines, whose, changed, paths, literals, ends, prints):
     found = {}
-    for number, line, frame in zip(range(len(lines)) if numbers is None else numbers, lines, whose, strict=True):
-        name, depth, begin = frames[frame]
+    for number, line, who in zip(range(len(lines)) if numbers is None else numbers, lines, whose, strict=True):
+        name, depth, begin, frame = frames[who]
         event = "call" if number == begin else "line"
         found[number] = [number, line, name, depth, [], event, "", "", "", frame]
     for number, path, literal in zip(changed, paths, literals, strict=True):

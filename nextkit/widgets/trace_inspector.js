@@ -61,11 +61,13 @@ class Run {
     this.drawn = new Map();
   }
 
-  /** `call` and `index` come as runs, `changed` as positions: one entry a step is what can be asked. */
+  /** `call`, `frame` and `index` come as runs, `changed` as positions: one entry a step is what can be asked. */
   unfold(data) {
-    this.call = new Int32Array(this.count);
-    for (let at = 0, position = 0; at < data.call.length; position += data.call[at + 1], at += 2)
-      this.call.fill(data.call[at], position, position + data.call[at + 1]);
+    for (const column of ["call", "frame"]) {
+      const [runs, all] = [data[column], (this[column] = new Int32Array(this.count))];
+      for (let at = 0, position = 0; at < runs.length; position += runs[at + 1], at += 2)
+        all.fill(runs[at], position, position + runs[at + 1]);
+    }
     this.index = Int32Array.from({ length: this.count }, (_, position) => position);
     for (let at = 0; at < data.index.length; at += 2) {
       const until = data.index[at + 2] ?? this.count;
@@ -141,13 +143,17 @@ class Run {
   /** Places of the changes that a frame has told up to a step, by path: the last one of each. */
   told(position) {
     const told = new Map();
-    let opened = position;
-    while (opened > 0 && !(this.events[opened] === "c" && this.call[opened] === this.call[position])) opened -= 1;
-    for (let step = opened; step <= position; step += 1) {
-      if (this.call[step] !== this.call[position]) continue;
+    for (let step = this.opened(position); step <= position; step += 1) {
+      if (this.frame[step] !== this.frame[position]) continue;
       for (let at = this.first[step]; at < this.first[step + 1]; at += 1) told.set(this.paths[at], at);
     }
     return told;
+  }
+
+  /** Where a step's frame begins. */
+  opened(position) {
+    this.begins ??= this.frame.reduce((begins, frame, step) => (begins.has(frame) ? begins : begins.set(frame, step)), new Map());
+    return this.begins.get(this.frame[position]);
   }
 
   /** The variables of a step's frame: [{ path, value, was, isNew, isChanged, root }], parts below their wholes. */
@@ -178,12 +184,10 @@ class Run {
 
   /** The value that a variable had before a step changed it. */
   before(path, position) {
-    if (position === 0 || this.events[position] === "c") return undefined;
-    for (let step = position - 1; step >= 0; step -= 1) {
-      if (this.call[step] !== this.call[position]) continue;
+    for (let step = position - 1; step >= this.opened(position); step -= 1) {
+      if (this.frame[step] !== this.frame[position]) continue;
       for (let at = this.first[step + 1] - 1; at >= this.first[step]; at -= 1)
         if (this.paths[at] === path) return this.texts[this.values[at]];
-      if (this.events[step] === "c") return undefined;
     }
     return undefined;
   }

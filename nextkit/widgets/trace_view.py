@@ -40,13 +40,14 @@ def columns(trace, max_value=MAX_VALUE):
     changes = [(p, path, shorten(value, max_value)) for p, s in enumerate(steps) for path, value in s.changes]
     ends = [(p, s) for p, s in enumerate(steps) if s.event in ("return", "yield", "exception")]
     printed = [(p, s.output) for p, s in enumerate(steps) if s.output]
-    calls = list(dict.fromkeys((s.function, s.depth) for s in steps))
+    calls, frames = _numbered((s.function, s.depth) for s in steps), _numbered(s.frame for s in steps)
     return dict(
         **_surroundings(trace),
         lines=[s.line for s in steps],
         events="".join(LETTERS[s.event] for s in steps),
-        calls=calls,
-        call=_lengths(_numbers(steps, calls)),
+        calls=[*calls],
+        call=_lengths([calls[s.function, s.depth] for s in steps]),
+        frame=_lengths([frames[s.frame] for s in steps]),
         index=_jumps([s.index for s in steps]),
         changed=_distances([p for p, _, _ in changes]),
         paths=[texts.number(path) for _, path, _ in changes],
@@ -114,9 +115,9 @@ def _as_printed(output):
     return shorten(repr(output.removesuffix("\n")), COMMENT_VALUE)
 
 
-def _numbers(steps, calls):
-    number = {call: n for n, call in enumerate(calls)}
-    return [number[step.function, step.depth] for step in steps]
+def _numbered(things):
+    """thing -> its number, in the order in which they were first met."""
+    return {thing: number for number, thing in enumerate(dict.fromkeys(things))}
 
 
 def _lengths(column):

@@ -52,3 +52,15 @@ def test_the_exported_file_steps_without_kernel_and_network(offline, tmp_path):
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     assert page.locator(".ti-count").inner_text().startswith("step 1 ") and page.console_errors == []
+
+
+def test_the_view_keeps_two_generators_of_one_function_apart(offline, tmp_path):
+    program = "def g(n):\n    i = n\n    while True:\n        yield i\n        i += 1\ndef f():\n    a, b = g(0), g(10)\n    return [next(it) for it in (a, b, a, b)][-1]"
+    found = trace_in_process(program, "assert f() == 12")
+    page = offline(TraceInspector(found).to_html(tmp_path / "trace.html"))
+    last = max(place for place, step in enumerate(found.steps) if step.changes == (("i", "1"),))
+    page.focus(".ti")
+    page.keyboard.press("Home")
+    for _ in range(last):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".ti-section tr").all_inner_texts() == ["\tn\t0", "●\ti\t1was 0"] and page.console_errors == []
