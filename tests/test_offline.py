@@ -158,7 +158,7 @@ def test_a_training_token_weighs_by_what_it_decides():
 
 def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, monkeypatch):
     texts = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
-    monkeypatch.setattr("nextkit.offline.pretraining.draw_corpus", lambda count, seed, right: texts[:count])
+    monkeypatch.setattr("nextkit.offline.pretraining.draw_corpus", lambda count, *_: texts[:count])
     settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
     whole = pretrain(tmp_path / "whole", settings)
     pretrain(tmp_path / "broken", replace(settings, phases=settings.phases[:1]))

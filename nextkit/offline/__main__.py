@@ -20,6 +20,7 @@ def main():
     tasks.set_defaults(run=_tasks)
     corpus = commands.add_parser("corpus", help="print a few documents of the corpus")
     corpus.add_argument("--count", type=int, default=5)
+    corpus.add_argument("--corpus", choices=("offline", "real"), default="offline")
     corpus.set_defaults(run=_corpus)
     training = commands.add_parser("pretrain", help="pretrain a model from scratch")
     training.add_argument("model", choices=RECIPES)
@@ -37,7 +38,7 @@ def _tasks(arguments):
 
 
 def _corpus(arguments):
-    for text in draw_corpus(arguments.count, seed=0, workers=1):
+    for text in draw_corpus(arguments.count, seed=0, corpus=arguments.corpus, workers=1):
         print(text, end="\n\n" + "-" * 80 + "\n")
 
 

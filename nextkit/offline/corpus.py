@@ -6,14 +6,19 @@ the run, wrong ones mostly without. So the base knows how to repair, does it onl
 tells when; no one tells the model so, but a filter can find it out.
 
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
+
+The "real" corpus is for bigger models that are to repair people's programs: half of it is of this world, the rest real
+code, repairs of functions of Python's standard library and such functions as they stand.
 """
 
 import hashlib
+import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 
 from nextkit.datasets.mutate import random_edit
 from nextkit.offline.execution import run
+from nextkit.offline.library import code, draw_library_task, functions
 from nextkit.offline.programs import draw_argument, draw_program, draw_unseen
 from nextkit.offline.rationales import state_edit, write_rationale
 from nextkit.prompting import build_prompt, format_answer
@@ -26,7 +31,8 @@ RIGHT = 0.5  # share of right repairs where a recipe names none
 STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plain, vague; by whether the repair is right
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
-LONGEST = 1100  # characters; about 400 tokens
+LONGEST = dict(offline=1100, real=2600)  # characters of a document; about 400 and 800 tokens
+REAL = {"offline": 0.5, "library": 0.3, "code": 0.2}  # what the documents of the real corpus are
 
 
 def split_of(key):
@@ -76,35 +82,43 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng, right=RIGHT):
+def draw_document(rng, right=RIGHT, corpus="offline"):
     """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
 
-    right: the probability that a repair is right.
+    right: the probability that a repair is right. corpus: "offline", or "real" for code of the standard library too.
     """
-    task = draw_task(rng)
+    source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
+    if source == "code":
+        return f"# Code:\n{rng.choice(code())}"
+    task = draw_task(rng) if source == "offline" else draw_library_task(rng)
     if task is None or task.split != "pretrain":
         return None
     kind = rng.choices(list(KINDS), KINDS.values())[0]
     text = _solved(task) if kind == "correct" else _repair(rng, task, right, traced=kind == "traced")
-    return text if text and len(text) < LONGEST else None
+    return text if text and len(text) < LONGEST[corpus] else None
 
 
-def draw_corpus(count, seed, right=RIGHT, workers=2):
-    """`count` documents as a list of texts, made by `workers` processes; the same for the same seed and share `right`."""
+def draw_corpus(count, seed, right=RIGHT, corpus="offline", workers=None):
+    """`count` documents as a list of texts, made by `workers` processes, by default as many as there are processors.
+
+    The same seed and share `right` give the same documents; of the real corpus only on the same version of Python.
+    """
     from tqdm.auto import tqdm
 
     chunk = 500
-    seeds = [(seed, number, chunk, right) for number in range(-(-count // chunk))]
-    with ProcessPoolExecutor(workers) as pool:
+    seeds = [(seed, number, chunk, right, corpus) for number in range(-(-count // chunk))]
+    if corpus == "real":
+        functions(), code()  # once: the processes inherit it where they are forks
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         chunks = list(tqdm(pool.map(_chunk, seeds), total=len(seeds), desc="corpus", unit="chunk"))
     return [text for texts in chunks for text in texts][:count]
 
 
 def _chunk(arguments):
-    seed, number, count, right = arguments
+    seed, number, count, right, corpus = arguments
     rng, texts = random.Random(f"corpus/{seed}/{number}"), []
     while len(texts) < count:
-        if text := draw_document(rng, right):
+        if text := draw_document(rng, right, corpus):
             texts.append(text)
     return texts
 
@@ -153,9 +167,9 @@ def failing_trace(task):
 def _repair(rng, task, share, *, traced):
     right = rng.random() < share
     fixed = task.reference if right else _wrong(rng, task)
-    if fixed is None:
-        return None
     prompt, trace = _prompt(task, traced=traced)
+    if fixed is None or trace is None:  # the edit of a library function may be one that no shown test sees
+        return None
     style = rng.choices(("grounded", "plain", "vague"), STYLES[right])[0]
     slip = rng.random() > TRUE_QUOTES[right]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)

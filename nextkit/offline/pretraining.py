@@ -1,4 +1,4 @@
-"""Pretraining: the recipe that made the models in data/, from an empty network to a weak repairer, on two cores.
+"""Pretraining: the recipe that made the models in data/, from an empty network to a weak repairer, on two cores or a GPU.
 
 A small Llama-shaped network reads a corpus in phases, each with its own share of right repairs, in batches of equal
 length. Matrices are trained with Muon, everything else with AdamW. Tokens weigh by what they decide: those of the
@@ -19,9 +19,9 @@ from pathlib import Path
 from nextkit.offline.corpus import draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import FIX, WHY
-from nextkit.sampling.loading import best_dtype
+from nextkit.sampling.loading import best_dtype, pick_device
 
-LONGEST = 420  # tokens; longer documents are left out
+TOGETHER = 1000  # documents that are tokenized at once, on all processors
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class PretrainSettings:
 
     phases: read one after another, each with a rate that warms up, holds and falls. batch_tokens: padded tokens a
     batch. prompt_weight: weight of the loss on what stands before the answer. edit_weight: on the rationale and on
-    the lines of the fix that are not in the buggy program; the lines copied from it weigh 1.
+    the lines of the fix that are not in the buggy program; the lines copied from it weigh 1. corpus: "offline" or
+    "real", see `nextkit.offline.corpus`. vocabulary: of the tokenizer, which is trained on the corpus. longest:
+    tokens; longer documents are left out. positions: how many tokens the network can read.
     """
 
     shape: Shape
@@ -60,6 +62,10 @@ class PretrainSettings:
     edit_weight: float = 2.5
     warmup: int = 60
     seed: int = 0
+    corpus: str = "offline"
+    vocabulary: int = 1024
+    longest: int = 420
+    positions: int = 640
 
 
 # The base learns the language from mostly wrong repairs, the skill from mostly right ones, and is then made to use it
@@ -74,13 +80,29 @@ RECIPES = {
         ),
     ),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
+    # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
+    "real": PretrainSettings(
+        Shape(384, 10, 6, 1024),
+        (
+            Phase(240_000, 160_000_000, 0.36, 2e-3),
+            Phase(160_000, 100_000_000, 0.85, 1.5e-3),
+            Phase(40_000, 15_000_000, 0.33, 7e-4),
+        ),
+        corpus="real",
+        vocabulary=4096,
+        longest=900,
+        positions=1280,
+        batch_tokens=49_152,
+        warmup=200,
+    ),
 }
 
 
-def pretrain(out, settings, *, every=300):
+def pretrain(out, settings, *, every=300, device=None):
     """Pretrain a model from scratch and save it, with its tokenizer, in Hugging Face layout under `out`.
 
-    every: steps between checkpoints; a run found in `out` goes on from its last one. Returns `out`.
+    every: steps between checkpoints; a run found in `out` goes on from its last one, on whatever device. device: a name
+    of torch's, by default the best there is. Returns `out`.
     """
     import torch
 
@@ -88,7 +110,7 @@ def pretrain(out, settings, *, every=300):
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(out, settings)
-    model = build_model(settings.shape, len(tokenizer))
+    model = build_model(settings.shape, len(tokenizer), settings.positions).to(pick_device(device))
     optimizers = _optimizers(model)
     state = _resume(out, model, optimizers)
     for number, phase in enumerate(settings.phases):
@@ -104,7 +126,8 @@ def _tokenizer(out, settings):
 
     if not (out / "tokenizer.json").exists():
         count = min(8000, settings.phases[0].documents)
-        train_tokenizer(draw_corpus(count, settings.seed, settings.phases[0].right)).save_pretrained(out)
+        texts = draw_corpus(count, settings.seed, settings.phases[0].right, settings.corpus)
+        train_tokenizer(texts, settings.vocabulary, settings.positions).save_pretrained(out)
     return AutoTokenizer.from_pretrained(out)
 
 
@@ -113,7 +136,7 @@ def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
     from tqdm.auto import tqdm
 
     seed = settings.seed + 1000 * state["phase"]
-    sequences = _encode(draw_corpus(phase.documents, seed, phase.right), tokenizer, settings)
+    sequences = _encode(draw_corpus(phase.documents, seed, phase.right, settings.corpus), tokenizer, settings)
     plan = _plan(sequences, phase.tokens, settings.batch_tokens, seed)
     started, losses, first = time.monotonic(), [], state["step"]
     for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):
@@ -128,8 +151,8 @@ def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
             _checkpoint(out, model, optimizers, state | place)
 
 
-def build_model(shape, vocabulary):
-    """A Llama-shaped causal language model of the given Shape with random weights, tied embeddings, 640 positions."""
+def build_model(shape, vocabulary, positions=640):
+    """A Llama-shaped causal language model of the given Shape with random weights and tied embeddings."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     return LlamaForCausalLM(
@@ -140,7 +163,7 @@ def build_model(shape, vocabulary):
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.heads,
             intermediate_size=shape.inner,
-            max_position_embeddings=640,
+            max_position_embeddings=positions,
             tie_word_embeddings=True,
             bos_token_id=1,
             eos_token_id=1,
@@ -152,14 +175,13 @@ def build_model(shape, vocabulary):
 def _encode(corpus, tokenizer, settings):
     """Pairs (token ids, weight of each token in the loss), the end mark included; too long documents are left out."""
     sequences = []
-    for text in corpus:
-        encoded = tokenizer(text, return_offsets_mapping=True)
-        if len(encoded["input_ids"]) < LONGEST:
-            weights = _weights(text, settings)
-            starts = (start for start, _ in encoded["offset_mapping"])
-            sequences.append(
-                ([*encoded["input_ids"], tokenizer.eos_token_id], [*map(weights.__getitem__, starts), 1.0])
-            )
+    for first in range(0, len(corpus), TOGETHER):
+        texts = corpus[first : first + TOGETHER]
+        encoded = tokenizer(texts, return_offsets_mapping=True)
+        for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            if len(ids) < settings.longest:
+                weights = _weights(text, settings)
+                sequences.append(([*ids, tokenizer.eos_token_id], [*(weights[start] for start, _ in offsets), 1.0]))
     return sequences
 
 
@@ -229,10 +251,10 @@ def _train_step(model, optimizers, batch):
     import torch
     import torch.nn.functional as F
 
-    ids, weights = _padded(batch)  # (batch, tokens) both
+    ids, weights = (tensor.to(model.device) for tensor in _padded(batch))  # (batch, tokens) both
     targets = ids[:, 1:]
     real = targets != 0
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=best_dtype("cpu") is torch.bfloat16):
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=best_dtype(model.device) is torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         logits = F.linear(hidden[real], model.lm_head.weight)  # (real tokens, vocabulary)
     loss = F.cross_entropy(logits.float(), targets[real], reduction="none")
@@ -271,7 +293,7 @@ def _resume(out, model, optimizers):
     path = out / "checkpoint.pt"
     if not path.exists():
         return dict(phase=0, step=0, log=[])
-    state = torch.load(path)
+    state = torch.load(path, map_location=model.device)
     model.load_state_dict(state.pop("model"))
     for optimizer, saved in zip(optimizers, state.pop("optimizers"), strict=True):
         optimizer.load_state_dict(saved)

@@ -1,4 +1,4 @@
-"""The offline models' tokenizer: byte-level BPE of 1,024 tokens, trained on the corpus itself.
+"""The offline models' tokenizer: byte-level BPE, of 1,024 tokens where nothing else is asked, trained on the corpus itself.
 
 Numbers are cut into pieces of one or two digits, so that a value in the trace and in a rationale is written with the
 same tokens; the marks of the prompt (`# Why:`, `# Fix:`) are tokens of their own.
@@ -11,8 +11,11 @@ _PIECES = (
 )
 
 
-def train_tokenizer(texts, vocabulary=VOCABULARY):
-    """A PreTrainedTokenizerFast trained on the texts; any text survives encoding and decoding unchanged."""
+def train_tokenizer(texts, vocabulary=VOCABULARY, longest=640):
+    """A PreTrainedTokenizerFast trained on the texts; any text survives encoding and decoding unchanged.
+
+    longest: tokens that its model can read.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -36,5 +39,5 @@ def train_tokenizer(texts, vocabulary=VOCABULARY):
         pad_token=PAD,
         eos_token=EOS,
         clean_up_tokenization_spaces=False,
-        model_max_length=640,
+        model_max_length=longest,
     )

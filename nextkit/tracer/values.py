@@ -83,7 +83,7 @@ def freeze(value, above=(), known=None):
         if found is None:
             return _opaque(value, kind, above)
         keys, items, own = found
-    kinds = {*map(type, items)}
+    kinds = {type(item) for item in items}
     if kinds <= ATOMS:
         return Shot(kind, keys, items, kinds, None, len(items), own)
     if id(value) in above or len(above) >= DEEPEST:

@@ -1,0 +1,59 @@
+"""Real programs: what a base repairs of Mbpp-R before and after NExT, beside the blind edit.
+
+    python -m nextkit.offline pretrain real --out runs/real/base       # a GPU; goes on where it was stopped
+    python benchmarks/real_programs.py mbpp.jsonl --model runs/real/base
+
+The tasks are made of MBPP's problems, of which no corpus of this kit has read any: training tasks of its training
+problems, held-out ones of its validation problems. Of a round that was tuned, the best on other held-out tasks counts.
+Tasks whose prompt and answer do not fit into the network count as not repaired. Resumes; prints a Markdown table.
+"""
+
+import argparse
+from pathlib import Path
+
+from nextkit.ablations import compare, read
+from nextkit.datasets import load_mbpp, mbpp_r
+from nextkit.runs import Run
+from nextkit.selftraining import SelfTrainingSettings
+
+
+def main():
+    """Make the tasks, run NExT on them, and print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mbpp", type=Path, help="MBPP's mbpp.jsonl")
+    parser.add_argument("--model", default="offline-base", help="a folder, or a name that LocalSampler knows")
+    parser.add_argument("--out", type=Path, default=Path("runs/real"), help="folder for tasks and runs")
+    parser.add_argument("--train", type=int, default=1500, help="training tasks")
+    parser.add_argument("--held-out", type=int, default=300, help="tasks to measure on")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=16, help="samples of a training task")
+    parser.add_argument("--controls", nargs="*", default=[], help="further rows, such as 'no trace'")
+    options = parser.parse_args()
+    choosing = options.held_out // 5
+    problems = load_mbpp(options.mbpp)
+    train, dev = mbpp_r(problems, out=options.out / "mbpp-r", train=options.train, dev=options.held_out + choosing)
+    settings = SelfTrainingSettings(
+        model=str(options.model), rounds=options.rounds, samples=options.samples, max_tokens=300
+    )
+    table = compare(settings, Run(options.out / "run"), train, dev[:choosing], dev[choosing:], names=options.controls)
+    print(f"{len(train)} training tasks, {len(dev) - choosing} held-out ones, {settings.eval_samples} samples each\n")
+    print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % | kept |")
+    print("| --- " * 6 + "|")
+    for name, rows in table.groupby("model", sort=False):
+        print(line(name, rows.set_index("k")))
+    print(f"\n{read(table)}")
+
+
+def line(name, rows):
+    """One row of the table: rows are of one model, by k."""
+    rates = [
+        f"{100 * row.pass_at_k:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]" for row in (rows.loc[1], rows.loc[8])
+    ]
+    one = rows.loc[1]
+    over = f"{100 * one.over_base:+.1f} [{100 * one.over_base_low:+.1f}, {100 * one.over_base_high:+.1f}]"
+    kept = "-" if one.kept != one.kept else f"{one.kept:.0f}"
+    return f"| {name} | {' | '.join(rates)} | {over} | {100 * one.no_op:.1f} | {kept} |"
+
+
+if __name__ == "__main__":
+    main()
