@@ -11,10 +11,12 @@ Tasks whose prompt and answer do not fit into the network count as not repaired.
 import argparse
 from pathlib import Path
 
-from nextkit.ablations import compare, read
-from nextkit.datasets import load_mbpp, mbpp_r
+from nextkit.ablations import BASE, compare, read
+from nextkit.datasets.mbpp import load_mbpp
+from nextkit.datasets.mbpp_r import mbpp_r
 from nextkit.runs import Run
-from nextkit.selftraining import SelfTrainingSettings
+from nextkit.selftraining import SelfTrainingSettings, evaluate_model
+from nextkit.stages import NothingKeptError
 
 
 def main():
@@ -35,8 +37,13 @@ def main():
     settings = SelfTrainingSettings(
         model=str(options.model), rounds=options.rounds, samples=options.samples, max_tokens=300
     )
-    table = compare(settings, Run(options.out / "run"), train, dev[:choosing], dev[choosing:], names=options.controls)
-    print(f"{len(train)} training tasks, {len(dev) - choosing} held-out ones, {settings.eval_samples} samples each\n")
+    run, held_out = Run(options.out / "run"), dev[choosing:]
+    print(f"{len(train)} training tasks, {len(held_out)} held-out ones, {settings.eval_samples} samples each\n")
+    try:
+        table = compare(settings, run, train, dev[:choosing], held_out, names=options.controls)
+    except NothingKeptError as error:  # the base repairs nothing: that is the result
+        print(evaluate_model(settings, run.of(BASE), held_out).table(model=BASE), error, sep="\n\n")
+        return
     print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % | kept |")
     print("| --- " * 6 + "|")
     for name, rows in table.groupby("model", sort=False):
