@@ -11,9 +11,11 @@ Tasks whose prompt and answer do not fit into the network count as not repaired.
 import argparse
 from pathlib import Path
 
-from nextkit.ablations import BASE, compare, read
+from nextkit.ablations import BASE, BLIND, compare, read
 from nextkit.datasets.mbpp import load_mbpp
 from nextkit.datasets.mbpp_r import mbpp_r
+from nextkit.evaluation import blind_edit, evaluate, no_op_rate, problems
+from nextkit.filtering import judge_all
 from nextkit.runs import Run
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model
 from nextkit.stages import NothingKeptError
@@ -30,36 +32,45 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=16, help="samples of a training task")
     parser.add_argument("--controls", nargs="*", default=[], help="further rows, such as 'no trace'")
+    parser.add_argument("--base-only", action="store_true", help="measure the base and the blind edit, tune nothing")
     options = parser.parse_args()
     choosing = options.held_out // 5
-    problems = load_mbpp(options.mbpp)
-    train, dev = mbpp_r(problems, out=options.out / "mbpp-r", train=options.train, dev=options.held_out + choosing)
+    mbpp = load_mbpp(options.mbpp)
+    train, dev = mbpp_r(mbpp, out=options.out / "mbpp-r", train=options.train, dev=options.held_out + choosing)
     settings = SelfTrainingSettings(
         model=str(options.model), rounds=options.rounds, samples=options.samples, max_tokens=300
     )
     run, held_out = Run(options.out / "run"), dev[choosing:]
     print(f"{len(train)} training tasks, {len(held_out)} held-out ones, {settings.eval_samples} samples each\n")
+    print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % |")
+    print("| --- " * 5 + "|")
+    blind = blind_edit(held_out, settings.eval_samples, settings.seed)
+    table = evaluate(judge_all(held_out, blind, hidden=True), clusters=problems(held_out))
+    print(line(BLIND, table.assign(no_op=no_op_rate(held_out, blind))))
+    print(line(BASE, evaluate_model(settings, run.of(BASE), held_out).table()), flush=True)
+    if options.base_only:
+        return
     try:
         table = compare(settings, run, train, dev[:choosing], held_out, names=options.controls)
-    except NothingKeptError as error:  # the base repairs nothing: that is the result
-        print(evaluate_model(settings, run.of(BASE), held_out).table(model=BASE), error, sep="\n\n")
+    except NothingKeptError as error:  # the base repairs nothing, which is a result
+        print(f"\n{error}")
         return
-    print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % | kept |")
-    print("| --- " * 6 + "|")
-    for name, rows in table.groupby("model", sort=False):
-        print(line(name, rows.set_index("k")))
+    for name, rows in table[~table.model.isin((BLIND, BASE))].groupby("model", sort=False):
+        print(line(name, rows))
     print(f"\n{read(table)}")
 
 
 def line(name, rows):
-    """One row of the table: rows are of one model, by k."""
-    rates = [
-        f"{100 * row.pass_at_k:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]" for row in (rows.loc[1], rows.loc[8])
-    ]
-    one = rows.loc[1]
-    over = f"{100 * one.over_base:+.1f} [{100 * one.over_base_low:+.1f}, {100 * one.over_base_high:+.1f}]"
-    kept = "-" if one.kept != one.kept else f"{one.kept:.0f}"
-    return f"| {name} | {' | '.join(rates)} | {over} | {100 * one.no_op:.1f} | {kept} |"
+    """One row of the table: rows are of one model, a row for each k."""
+    at = rows.set_index("k")
+    rates = [f"{100 * r.pass_at_k:.1f} [{100 * r.low:.1f}, {100 * r.high:.1f}]" for r in (at.loc[1], at.loc[8])]
+    one = at.loc[1]
+    over = (
+        f"{100 * one.over_base:+.1f} [{100 * one.over_base_low:+.1f}, {100 * one.over_base_high:+.1f}]"
+        if "over_base" in one
+        else ""
+    )
+    return f"| {name} | {' | '.join(rates)} | {over} | {100 * one.no_op:.1f} |"
 
 
 if __name__ == "__main__":

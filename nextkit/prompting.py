@@ -16,6 +16,7 @@ the rationale (r, y^ ~ P(. | x, y~, T, e)).
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass
 
 from nextkit.naturalize import count_tokens, naturalize
@@ -134,7 +135,9 @@ def shape(program):
     Text that does not parse is its own shape, without the space around it.
     """
     try:
-        return ast.dump(ast.parse(program))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a model writes may be odd; that is its own affair
+            return ast.dump(ast.parse(program))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: what is nested too deep for the parser
         return program.strip()
 

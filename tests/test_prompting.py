@@ -107,3 +107,8 @@ def test_text_that_does_not_parse_is_its_own_shape(text):
 
 def test_programs_are_the_same_up_to_layout():
     assert same_program("x=1  # a", "x = 1") and not same_program("x = 1", "x = 2")
+
+
+def test_odd_programs_are_compared_without_a_warning(recwarn):
+    assert same_program("x = 1if y else 2", "x = 1 if y else 2") and same_program("x = '\\d'", r"x = '\\d'")
+    assert not recwarn.list
