@@ -5,10 +5,11 @@
 
 The tasks are made of MBPP's problems, of which no corpus of this kit has read any: training tasks of its training
 problems, held-out ones of its validation problems. Of a round that was tuned, the best on other held-out tasks counts.
-Tasks whose prompt and answer do not fit into the network count as not repaired. Resumes; prints a Markdown table.
+Tasks whose prompt and answer do not fit into the network are left out, and counted. Resumes; prints a Markdown table.
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from nextkit.ablations import BASE, BLIND, compare, read
@@ -16,9 +17,12 @@ from nextkit.datasets.mbpp import load_mbpp
 from nextkit.datasets.mbpp_r import mbpp_r
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, problems
 from nextkit.filtering import judge_all
+from nextkit.prompting import build_prompt
 from nextkit.runs import Run
+from nextkit.sampling import LocalSampler
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model
 from nextkit.stages import NothingKeptError
+from nextkit.tracing import trace_all
 
 
 def main():
@@ -40,24 +44,38 @@ def main():
     settings = SelfTrainingSettings(
         model=str(options.model), rounds=options.rounds, samples=options.samples, max_tokens=300
     )
-    run, held_out = Run(options.out / "run"), dev[choosing:]
+    run, sampler = Run(options.out / "run"), LocalSampler(settings.model)
+    train, choosing, held_out = (fitting(tasks, sampler, settings) for tasks in (train, dev[:choosing], dev[choosing:]))
     print(f"{len(train)} training tasks, {len(held_out)} held-out ones, {settings.eval_samples} samples each\n")
     print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % |")
     print("| --- " * 5 + "|")
     blind = blind_edit(held_out, settings.eval_samples, settings.seed)
     table = evaluate(judge_all(held_out, blind, hidden=True), clusters=problems(held_out))
     print(line(BLIND, table.assign(no_op=no_op_rate(held_out, blind))))
-    print(line(BASE, evaluate_model(settings, run.of(BASE), held_out).table()), flush=True)
+    print(line(BASE, evaluate_model(settings, run.of(BASE), held_out, sampler=sampler).table()), flush=True)
     if options.base_only:
         return
     try:
-        table = compare(settings, run, train, dev[:choosing], held_out, names=options.controls)
+        table = compare(settings, run, train, choosing, held_out, names=options.controls, sampler=sampler)
     except NothingKeptError as error:  # the base repairs nothing, which is a result
         print(f"\n{error}")
         return
     for name, rows in table[~table.model.isin((BLIND, BASE))].groupby("model", sort=False):
         print(line(name, rows))
     print(f"\n{read(table)}")
+
+
+def fitting(tasks, sampler, settings):
+    """The tasks whose prompt and answer the network can hold."""
+    found, room = [], sampler.room(settings.max_tokens)
+    for task, trace in zip(tasks, trace_all(tasks), strict=True):
+        with contextlib.suppress(ValueError):  # even the least of the trace is too long
+            build_prompt(task, trace, room=room, length=sampler.length)
+            found.append(task)
+    print(
+        f"{len(tasks) - len(found)} of {len(tasks)} tasks do not fit into {sampler.positions} tokens with their answer"
+    )
+    return found
 
 
 def line(name, rows):
