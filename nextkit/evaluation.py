@@ -26,7 +26,7 @@ def pass_at_k(n, c, k):
 
     if not (0 <= c <= n and 1 <= k <= n):
         raise ValueError(f"pass@{k} of {c} passes in {n} samples: needs 0 <= c <= n and 1 <= k <= n; take more samples")
-    return 1.0 - comb(n - c, k) / comb(n, k)
+    return (comb(n, k) - comb(n - c, k)) / comb(n, k)  # so that 3 of 10 is 0.3, not a little more
 
 
 def interval(values, *, clusters=None, level=0.95, resamples=2000, seed=0):

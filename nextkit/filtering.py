@@ -109,14 +109,14 @@ def keep(samples, verdicts, *, per_task=6, distinct=True):
     return _examples(_distinct(passed) if distinct else passed, per_task)
 
 
-def keep_random(samples, verdicts, *, count, seed=0):
+def keep_random(samples, verdicts, *, count, seed=0, distinct=True):
     """The control: `count` samples drawn at random from all that are Python, whether they passed or not.
 
-    Raises ValueError when the two lists differ in length.
+    distinct: whether equal programs of a task are kept once. Raises ValueError when the two lists differ in length.
     """
     usable = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status != "unparseable"]
     random.Random(seed).shuffle(usable)
-    return _examples(_distinct(usable)[:count], None)
+    return _examples((_distinct(usable) if distinct else usable)[:count], None)
 
 
 def of_shown_tests(task, verdict):

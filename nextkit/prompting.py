@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from nextkit.naturalize import count_tokens, naturalize
 
 WHY, FIX = "# Why:", "# Fix:"
+_MARK = re.compile(rf"^ {{0,3}}{FIX}(?P<alone>[ \t\r]*$)?", re.M)
 # An opening fence has one word after it at most, and a space, a colon or nothing before it: the end of an inline ```x```
 # opens nothing.
 _FENCE = re.compile(r"(?<![^\s:])`{3,}[ \t]*+[^\s`]*+[ \t\r]*+\n(.*?)(?:`{3,}|\Z)", re.S)
@@ -64,8 +65,13 @@ def build_prompt(
     how = dict(few_shot=tuple(few_shot), instruction=instruction, rationale=rationale)
     told = "" if trace is None else naturalize(trace, style=style)
     prompt = _prompt(task, trace, told, **how)
-    if room is None or trace is None or length(prompt.text) <= room:
+    if room is None or (size := length(prompt.text)) <= room:
         return prompt
+    if trace is None:
+        raise ValueError(
+            f"task {task.task_id!r} does not fit into a prompt of {room} tokens, it takes {size}: leave the task out, ask "
+            "for shorter answers (max_tokens), or take a model with a longer context"
+        )
     spare = room - length(_prompt(task, trace, "", **how).text)
     try:
         told = naturalize(trace, style=style, budget=spare, length=length)
@@ -105,13 +111,12 @@ def format_answer(rationale, fix):
 def parse_completion(text):
     """The Answer in a completion; never raises.
 
-    Takes what stands before `# Fix:` as rationale, and of what follows the program (`parse_program`). Without that
-    mark the last fenced block is the program, since a rationale may quote code in others; without a block there is
+    Takes what stands before `# Fix:` as rationale, and of what follows the program (`parse_program`); the mark begins a
+    line, and in a fenced block, where comments do so too, is all of it. Without it the last fenced block is the program, since a rationale may quote code in others; without a block there is
     none. A program that does not parse as Python keeps its text: the judge calls it unparseable.
     """
-    before, mark, after = text.partition(FIX)
-    if mark:
-        return Answer(_rationale(before), parse_program(after))
+    if mark := _mark_of(text):
+        return Answer(_rationale(text[: mark.start()]), parse_program(text[mark.end() :]))
     blocks = _blocks(text)
     if not blocks:
         return Answer(_rationale(text), "")
@@ -119,9 +124,12 @@ def parse_completion(text):
 
 
 def parse_program(text):
-    """The program in an answer that is to be nothing else: its first fenced block, or all of it where there is none."""
+    """The program in an answer that is to be nothing else: its first fenced block, or all of it where there is none.
+
+    A text that is Python as it stands is a program whose docstring shows a block.
+    """
     blocks = _blocks(text)
-    return _trimmed(blocks[0][1] if blocks else text)
+    return _trimmed(blocks[0][1] if blocks and _syntax(text) is None else text)
 
 
 def same_program(one, other):
@@ -134,12 +142,26 @@ def shape(program):
 
     Text that does not parse is its own shape, without the space around it.
     """
+    return _syntax(program) or program.strip()
+
+
+def _syntax(program):
+    """The syntax tree of a program as text; None if it is no Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a model writes may be odd; that is its own affair
             return ast.dump(ast.parse(program))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: what is nested too deep for the parser
-        return program.strip()
+        return None
+
+
+def _mark_of(text):
+    """The match of the mark that the fix stands behind, or None."""
+    for found in _MARK.finditer(text):
+        fenced = text[: found.start()].count("```") % 2 == 1
+        if found["alone"] is not None or not fenced:
+            return found
+    return None
 
 
 def _blocks(text):

@@ -68,7 +68,9 @@ class Run:
     def records(self, name, parameters, make, cls):
         """What make() returns, records of `cls` one list a task, stored; read back if this stage was done before."""
         path = self.stage(name, parameters) / "records.jsonl"
-        if not path.exists():
+        if path.exists():
+            self._tell_of([path])
+        else:
             self.begin(path.parent)
         return self._stored(path, make, cls)
 
@@ -80,6 +82,7 @@ class Run:
         folder = self.stage(name, parameters | dict(part=size))
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         paths = [folder / f"part-{number:04}.jsonl" for number in range(len(parts))]
+        self._tell_of(path for path in paths if path.exists())
         if not all(path.exists() for path in paths):
             self.begin(folder, items=len(items))
         made = enumerate(zip(paths, parts, strict=True))
@@ -99,6 +102,18 @@ class Run:
             self.stored(path, seconds=round(time.monotonic() - started, 1), rows=len(rows))
         lines = path.read_text(encoding="utf-8").splitlines()
         return [[from_dict(cls, fields) for fields in json.loads(line)] for line in lines]
+
+    def _tell_of(self, paths):
+        """Tell of those files of which no event does: a process was ended between the one and the other."""
+        for path in self.untold(paths):
+            self.stored(path, seconds=0.0, rows=len(path.read_text(encoding="utf-8").splitlines()))
+
+    def untold(self, paths):
+        """Those of the files of stages that no event tells of."""
+        if paths := list(paths):
+            told = {(event.get("folder"), event.get("file")) for event in self.events()}
+            paths = [path for path in paths if (path.parent.name, path.name) not in told]
+        return paths
 
     def stored(self, path, *, seconds, **about):
         """Tell in the events that a file of a stage is there."""

@@ -120,9 +120,15 @@ def _rounds(stages, train, dev):
 
 
 def evaluate_model(settings, run, tasks, *, adapter=None, sampler=None, executor=None):
-    """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder, a Run or a path."""
+    """The Evaluation of the base, or of the base with an adapter, on tasks; kept in the run folder, a Run or a path.
+
+    Raises ValueError for no tasks.
+    """
+    if not tasks:
+        raise ValueError("there is no task to evaluate on: give at least one")
     run = run if isinstance(run, Run) else Run(run)
-    return Stages(settings, run, sampler or LocalSampler(settings.model), executor).evaluate(tasks, adapter)
+    with run.working():
+        return Stages(settings, run, sampler or LocalSampler(settings.model), executor).evaluate(tasks, adapter)
 
 
 def hard_tasks(tasks, verdicts, hard):

@@ -4,6 +4,7 @@ A stage's key holds everything that its result depends on: weights, tasks, promp
 parts, so that a kill costs one part and never the stage.
 """
 
+import os
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -89,7 +90,8 @@ class Stages:
         how = dict(style="outcome" if s.shown == "outcome" else s.style, rationale=s.rationale)
         before = {} if tuned else _before(s, **how)
         if hasattr(self.sampler, "room"):
-            how |= dict(room=self.sampler.room(s.max_tokens), length=self.sampler.length)
+            examples = len(before.get("few_shot", ()))
+            how |= dict(room=self.sampler.room(s.max_tokens, examples), length=self.sampler.length)
         how |= before
         return [build_prompt(task, trace, **how) for task, trace in zip(tasks, traces, strict=True)]
 
@@ -151,7 +153,7 @@ class Stages:
             judged = [_unless(v, faithful(*of)) for v, of in zip(judged, self._told(tasks, samples), strict=True)]
         examples = keep(flat, judged, per_task=s.per_task, distinct=s.distinct)
         if s.kept == "random":
-            examples = keep_random(flat, judged, count=count or len(examples), seed=s.seed)
+            examples = keep_random(flat, judged, count=count or len(examples), seed=s.seed, distinct=s.distinct)
         prompts = {prompt.task_id: prompt.text for prompt in self.prompts(tasks, tuned=True)}
         return [replace(example, prompt=prompts[example.task_id]) for example in examples]
 
@@ -171,11 +173,10 @@ class Stages:
         lora = replace(s.lora, seed=s.lora.seed + s.seed)
         keyed = dict(base=self.model, examples=digest(examples), lora=asdict(lora), chat=self.chat)
         out = self.run.stage(f"adapter-{number}", keyed) / "adapter"
-        done = out.exists()
-        if not done:
+        if not out.exists():
             self.run.begin(out.parent, examples=len(examples))
         adapter = finetune(s.model, examples, out, lora, chat=self.chat, apart=s.apart)
-        if not done:
+        if self.run.untold([out]):
             self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)
         return adapter
 
@@ -210,7 +211,8 @@ def _unless(verdict, kept):
 
 def _check_same_model(settings, sampler):
     """Raises ValueError where a local sampler has other weights than those that are tuned."""
-    if isinstance(path := getattr(sampler, "path", None), str) and path != resolve_model(settings.model):
+    path = getattr(sampler, "path", None)
+    if isinstance(path, str) and os.path.realpath(path) != os.path.realpath(resolve_model(settings.model)):
         raise ValueError(
             f"the sampler's model is {path!r}, the settings' {settings.model!r}: what one writes cannot tune the other; "
             "name the same model in both"

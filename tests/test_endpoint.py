@@ -279,6 +279,21 @@ def test_an_adapter_is_loaded_once_under_a_name_of_its_own(server, sampler):
     assert next(body["model"] for path, body, _ in server.asked if path == "/v1/completions") == loads[0]
 
 
+def test_an_adapter_that_was_tuned_anew_is_loaded_anew(server, sampler, tmp_path):
+    for weights in (b"old", b"old", b"new"):
+        (tmp_path / "adapter_model.safetensors").write_bytes(weights)
+        sampler.sample(PROMPTS[:1], 1, adapter=tmp_path)
+    assert len({body["lora_name"] for path, body, _ in server.asked if "load_lora" in path}) == 2
+    assert len({body["model"] for path, body, _ in server.asked if path == "/v1/completions"}) == 2
+
+
+def test_an_adapter_that_the_server_forgot_is_loaded_again(server, sampler):
+    sampler.sample(PROMPTS[:1], 1, adapter="runs/a/adapter")
+    server.plan = [(404, "model not found")]
+    assert sampler.sample(PROMPTS[:1], 1, adapter="runs/a/adapter", seed=1)[0][0].fix == "def f(): pass"
+    assert [path for path, _, _ in server.asked].count("/v1/load_lora_adapter") == 2
+
+
 def test_folders_of_the_same_name_are_adapters_of_their_own(server, sampler):
     for folder in ("/a/x/adapter", "/b/x/adapter"):
         sampler.sample(PROMPTS[:1], 1, adapter=folder)

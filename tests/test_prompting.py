@@ -112,3 +112,23 @@ def test_programs_are_the_same_up_to_layout():
 def test_odd_programs_are_compared_without_a_warning(recwarn):
     assert same_program("x = 1if y else 2", "x = 1 if y else 2") and same_program("x = '\\d'", r"x = '\\d'")
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        (
+            "It subtracts.\n```python\ndef f(x):\n    # Fix: add\n    return x + 1\n```",
+            "def f(x):\n    # Fix: add\n    return x + 1",
+        ),
+        ("So.\n```python\n# Fix: add\ndef f(x):\n    return x + 1\n```", "# Fix: add\ndef f(x):\n    return x + 1"),
+        ("So.\n```python\nx = 1  # Fix: was 2\n```\nDone.", "x = 1  # Fix: was 2"),
+        ("So.\n# Fix:\n```python\nx = 1\n```", "x = 1"),
+        (
+            '# Fix:\ndef f(x):\n    """\n    ```\n    f(1)\n    ```\n    """\n    return x',
+            'def f(x):\n    """\n    ```\n    f(1)\n    ```\n    """\n    return x',
+        ),
+    ],
+)
+def test_the_mark_of_a_fix_is_told_from_a_comment_and_a_program_from_its_docstring(text, fix):
+    assert parse_completion(text).fix == fix

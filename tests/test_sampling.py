@@ -71,6 +71,26 @@ def test_what_the_memory_does_not_hold_at_once_is_done_in_halves(sampler, monkey
     assert texts(rows) == texts(sampler.sample(PROMPTS, n, temperature=0, max_tokens=6)) and max(sizes) > room
 
 
+def test_pieces_of_one_prompts_samples_are_drawn_apart(sampler, monkeypatch):
+    decode, seeds = sampling.decode, []
+
+    def tight(model, prompts, n, **how):
+        if len(prompts) * n > 1:
+            raise RuntimeError("out of memory")
+        seeds.append(how["seed"])
+        return decode(model, prompts, n, **how)
+
+    monkeypatch.setattr(sampling, "decode", tight)
+    sampler.sample(PROMPTS[:1], 7, max_tokens=2)
+    assert len(set(seeds)) == 7
+
+
+def test_no_more_rows_than_were_said_are_decoded_together(tiny_model, monkeypatch):
+    narrow, decode, sizes = LocalSampler(tiny_model, rows=3, progress=False), sampling.decode, []
+    monkeypatch.setattr(sampling, "decode", lambda m, p, n, **how: sizes.append(len(p) * n) or decode(m, p, n, **how))
+    assert [len(row) for row in narrow.sample(PROMPTS, 8, max_tokens=3)] == [8, 8] and max(sizes) == 3
+
+
 def test_a_memory_too_small_for_one_row_is_an_error(sampler, monkeypatch):
     def never(*_, **__):
         raise RuntimeError("out of memory")

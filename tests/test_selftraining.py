@@ -135,11 +135,13 @@ def test_empty_lists_of_tasks_are_refused_by_their_name(tasks, tmp_path):
 
 def test_a_task_that_does_not_fit_is_named_before_anything_is_sampled(tasks, tmp_path):
     class Narrow(Scripted):
-        room, length = staticmethod(lambda max_tokens: 20), staticmethod(len)
+        room, length = staticmethod(lambda max_tokens, examples: 20), staticmethod(len)
 
     sampler = Narrow({None: 1})
     with pytest.raises(ValueError, match="task 't/dev' does not fit into a prompt of 20 tokens.*max_tokens"):
         self_train(SETTINGS, tmp_path, *tasks, sampler=sampler)
+    with pytest.raises(ValueError, match="task 't/dev' does not fit into a prompt of 20 tokens, it takes"):
+        self_train(replace(SETTINGS, shown="nothing"), tmp_path, *tasks, sampler=sampler)
     assert sampler.calls == 0
 
 

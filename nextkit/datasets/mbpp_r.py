@@ -41,8 +41,8 @@ def mbpp_r(
     first. single: the share of single edits among the edits, the others being double. timeout: seconds a program.
 
     A task's tests are the three of MBPP; challenge tests that the reference passes are its hidden tests. The same
-    arguments give the same files, but for programs that need about as long as the timeout. Raises ValueError for a
-    sample whose task_id names no problem of MBPP.
+    arguments give the same files, but for programs that need about as long as the timeout. Samples of problems
+    that are not among these are not used. Raises ValueError for a task_id that is not of the form of MBPP's.
     """
     sandbox, out = sandbox or default_sandbox(), Path(out)
     samples = _by_number(wrong_samples)

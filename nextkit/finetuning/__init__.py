@@ -136,6 +136,7 @@ def end_mark(tokenizer, chat=False, stops=()):
 
     chat: whether it is the one by which the chat template ends a turn, if sampling stops there. stops: ids at which it
     does, beside the tokenizer's own; base models often have a template whose end of turn they do not stop at.
+    Raises ValueError where nothing ends an answer.
     """
     if chat:
         turns = [dict(role="user", content="Hello?"), dict(role="assistant", content="Hello!")]
@@ -143,12 +144,18 @@ def end_mark(tokenizer, chat=False, stops=()):
         ids = tokenizer(after, add_special_tokens=False)["input_ids"][:1]
         if set(ids) & set(stops):
             return ids[0]
-    return tokenizer.eos_token_id
+    ends = [*([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]), *sorted(stops)]
+    if not ends:
+        raise ValueError(
+            f"the tokenizer {tokenizer.name_or_path!r} names no token that ends a text, and its model's generation_config.json "
+            "none either, so an answer could not be taught to end: set eos_token_id in one of them"
+        )
+    return ends[0]
 
 
-def loss_mask(tokenizer, example):
-    """Pairs (token as text, whether the loss counts it), for looking at what is trained."""
-    feature = encode_example(tokenizer, example)
+def loss_mask(tokenizer, example, chat=False):
+    """Pairs (token as text, whether the loss counts it), for looking at what is trained. chat: as in `finetune`."""
+    feature = encode_example(tokenizer, example, chat)
     pairs = zip(feature["input_ids"], feature["labels"], strict=True)
     return [(tokenizer.decode([token]), label != -100) for token, label in pairs]
 

@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from nextkit.prompting import messages, parse_completion, parse_program
+from nextkit.prompting import WHY, Prompt, messages, parse_completion, parse_program
 from nextkit.sampling.loading import (
     best_dtype,
+    check_attention,
     fingerprint,
     load_config,
     load_model,
@@ -37,6 +38,7 @@ __all__ += [
 COMPACT = 0.75
 # Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row.
 STOP_EVERY, STOP_WINDOW = 8, 24
+SEAMS = 8  # tokens by which a text that is put together may be longer than its parts
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class LocalSampler:
         self.device = pick_device(device)
         self.dtype = dtype or best_dtype(self.device)
         config = load_config(self.path).get_text_config()
+        check_attention(self.path, config)
         self.positions = getattr(config, "max_position_embeddings", 10**9)
         self.rows, self.stop, self.progress, self.speed = rows, tuple(stop), progress, 0.0
         self.tokenizer = load_tokenizer(self.path)
@@ -88,7 +91,7 @@ class LocalSampler:
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
         """n Samples for each Prompt. temperature: 0 means greedy. adapter: folder of a LoRA adapter to apply.
 
-        The same arguments give the same samples on the same machine. Raises ValueError when a prompt leaves no room
+        The same arguments give the same samples on the same machine with the same `rows`. Raises ValueError when a prompt leaves no room
         for an answer of max_tokens.
         """
         from tqdm.auto import tqdm
@@ -108,21 +111,28 @@ class LocalSampler:
         self.speed = tokens / max(1e-9, time.monotonic() - started)
         return results
 
-    def _decode(self, model, encoded, n, how):
-        """`decode`, in two halves where the memory does not hold the whole; lists of ids, prompt after prompt."""
+    def _decode(self, model, encoded, n, how, first=0):
+        """`decode`, in pieces where `rows` or the memory do not hold the whole; lists of ids, prompt after prompt.
+
+        first: the number of the first sample: pieces of one prompt's samples must not draw the same.
+        """
+        if n > self.rows:  # then there is one prompt
+            return self._in_pieces(model, encoded, n, how, first, self.rows)
+        ended, seed = self._stopped if self.stop else None, how["seed"] + first
         try:
-            return decode(model, encoded, n, eos=self._ends(model), ended=self._stopped if self.stop else None, **how)
+            return decode(model, encoded, n, eos=self._ends(model), ended=ended, **how | dict(seed=seed))
         except RuntimeError as error:  # torch.cuda.OutOfMemoryError is one, and other devices raise it plainly
             if "out of memory" not in str(error).lower() or (len(encoded) == 1 and n == 1):
                 raise
         _free_memory()
-        if len(encoded) > 1:
-            half = len(encoded) // 2
-            parts = [self._decode(model, part, n, how) for part in (encoded[:half], encoded[half:])]
-        else:
-            again = how | dict(seed=how["seed"] + 1)  # the same prompt: the same seed would draw the same again
-            parts = [self._decode(model, encoded, n // 2, how), self._decode(model, encoded, n - n // 2, again)]
-        return parts[0] + parts[1]
+        if len(encoded) == 1:
+            return self._in_pieces(model, encoded, n, how, first, -(-n // 2))
+        half = len(encoded) // 2
+        return self._decode(model, encoded[:half], n, how, first) + self._decode(model, encoded[half:], n, how, first)
+
+    def _in_pieces(self, model, encoded, n, how, first, size):
+        pieces = ((start, min(size, n - start)) for start in range(0, n, size))
+        return [ids for start, count in pieces for ids in self._decode(model, encoded, count, how, first + start)]
 
     def _ends(self, model):
         """Ids of the tokens that end an answer."""
@@ -151,12 +161,22 @@ class LocalSampler:
 
     @property
     def identity(self):
-        """What its answers depend on, beside the model and the arguments of sample(): part of a stage's key."""
+        """What its answers depend on, beside the model and the arguments of sample(): part of a stage's key.
+
+        Not device, dtype and rows: how something is computed, so that a run can go on on another machine.
+        """
         return dict(stop=self.stop)
 
-    def room(self, max_tokens):
-        """How many tokens a prompt may have that is answered by so many; a few are spared for template and seams."""
-        return self.positions - max_tokens - (64 if self.chat else 8)
+    def room(self, max_tokens, examples=0):
+        """How many tokens a prompt may have that is answered by so many; what the chat template adds is spared.
+
+        examples: how many solved ones stand in the prompt, each of which is two turns of a chat.
+        """
+        template = 0
+        if self.chat:
+            turns = Prompt("", "", "x", (f"x{WHY}x",) * examples, "x")
+            template = len(encode_prompt(self.tokenizer, turns, True))
+        return self.positions - max_tokens - template - SEAMS
 
     def length(self, text):
         """How many tokens a text has."""
@@ -191,19 +211,28 @@ def has_chat_template(tokenizer):
 def encode_prompt(tokenizer, prompt, chat):
     """The token ids of a Prompt; chat: as turns, by the tokenizer's own template, up to where the answer begins."""
     if not chat:
-        return tokenizer(prompt.text)["input_ids"]
+        ids = tokenizer(prompt.text)["input_ids"]
+        return ids[:-1] if ids[-1:] == [tokenizer.eos_token_id] else ids  # some tokenizers end whatever they read
     turns = messages(prompt)
+    system = turns[0]["content"] if turns[0]["role"] == "system" else ""
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # templates are programs: some know no system turn and raise an error of their own
-        if turns[0]["role"] != "system":
-            raise ValueError(
-                f"the chat template of {tokenizer.name_or_path!r} fails: {error}: try chat=False"
-            ) from error
+        text = _templated(tokenizer, turns)
+        heard = system.strip() in text
+    except Exception:  # templates are programs: some know no system turn and raise an error of their own
+        if not system:
+            raise
+        heard = False
+    if not heard:  # others leave it out in silence
         first, second, *rest = turns
-        merged = [dict(second, content=f"{first['content']}\n\n{second['content']}"), *rest]
-        text = tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True)
+        text = _templated(tokenizer, [dict(second, content=f"{first['content']}\n\n{second['content']}"), *rest])
     return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _templated(tokenizer, turns):
+    try:
+        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except Exception as error:
+        raise ValueError(f"the chat template of {tokenizer.name_or_path!r} fails: {error}: try chat=False") from error
 
 
 def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None):

@@ -31,7 +31,7 @@ from pathlib import Path
 from nextkit.naturalize import count_tokens
 from nextkit.prompting import messages, parse_completion
 from nextkit.records import append_jsonl
-from nextkit.sampling import Sample
+from nextkit.sampling import Sample, weights_of
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that may be others the next time
 LONGEST_WAIT = 60.0  # seconds between two tries
@@ -57,8 +57,8 @@ class EndpointSampler:
     of a request. timeout: seconds. store: a JSON Lines file for answers, read back when it is there. wait: seconds
     before the second try, doubled each time.
 
-    An adapter is named by its folder: the server is asked once to load it under that name (vLLM, started with
-    --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round. adapters: {folder: name} for those
+    An adapter is named by its folder and weights: the server is asked once to load it under that name (vLLM, started
+    with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round, and again if it forgot it. adapters: {folder: name} for those
     that the server knows already, such as a folder with the adapter merged in that `transformers serve` loads by name.
     """
 
@@ -76,7 +76,8 @@ class EndpointSampler:
         limits = httpx.Limits(max_connections=concurrency)
         self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=CONNECT), limits=limits)
         self._reached = False  # whether the server has ever said anything
-        self._adapters = {None: model, **{_folder(path): name for path, name in (adapters or {}).items()}}
+        self._served = {_folder(path): name for path, name in (adapters or {}).items()}
+        self._loaded = {}  # name -> folder of each adapter that the server was asked to load
         self._answers, self._lock = _Answers(store), threading.Lock()
 
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
@@ -100,9 +101,12 @@ class EndpointSampler:
         """What its answers depend on, beside the arguments of sample(): part of a stage's key. The url may change."""
         return dict(served=self.model, stop=self.stop, extra=self.extra)
 
-    def room(self, max_tokens):
-        """How long a prompt may be, as `length` counts, that is answered by so many tokens; None where not known."""
-        return self.context and self.context - max_tokens - (64 if self.chat else 8)
+    def room(self, max_tokens, examples=0):
+        """How long a prompt may be, as `length` counts, that is answered by so many tokens; None where not known.
+
+        examples: how many solved ones stand in the prompt, each of which is two turns of a chat.
+        """
+        return self.context and self.context - max_tokens - (64 + 32 * examples if self.chat else 8)
 
     def length(self, text):
         """How many tokens a text has at most, estimated without the server's tokenizer: see SAFETY."""
@@ -185,9 +189,13 @@ class EndpointSampler:
             return f"{type(error).__name__}: {error}", None
         if response.status_code in PASSING:
             return f"status {response.status_code}: {response.text[:200]}", None
+        if response.status_code == 404 and body["model"] in self._loaded:  # the server was started again
+            self._load(body["model"], self._loaded[body["model"]])
+            return f"the adapter {body['model']!r} had to be loaded again", None
         if response.status_code != 200:
+            mend = self._mend(response, body["model"])
             raise EndpointError(
-                f"{self.url}{path} refuses: status {response.status_code}: {response.text[:300]}. {self._mend(response)}"
+                f"{self.url}{path} refuses: status {response.status_code}: {response.text[:300]}. {mend}"
             )
         try:
             reply = response.json()
@@ -212,14 +220,14 @@ class EndpointSampler:
         self._reached = True
         return response
 
-    def _mend(self, response):
+    def _mend(self, response, model):
         if response.status_code in (401, 403):
             return f"Set the environment variable {self.key} to a key that this server knows."
         if response.status_code == 404:
-            return f"Check the url, which ends in /v1, and the model's name: {self.model!r}{self._served()}."
+            return f"Check the url, which ends in /v1, and the model's name: {model!r}{self._names()}."
         return "Check what was asked for: model, max_tokens, n, extra; the prompt may be too long: see context."
 
-    def _served(self):
+    def _names(self):
         """The names that the server does know, where it tells them."""
         import httpx
 
@@ -235,14 +243,19 @@ class EndpointSampler:
 
     def _name(self, adapter):
         """The name under which the server knows an adapter's folder; it is loaded when it is first named."""
-        adapter = adapter and _folder(adapter)
+        if adapter is None:
+            return self.model
+        folder = _folder(adapter)
+        if folder in self._served:
+            return self._served[folder]
+        # Folders elsewhere may be called the same, and this one may be tuned anew.
+        digest = sha256((folder + weights_of(folder)).encode()).hexdigest()[:8]
+        name = f"{Path(folder).parent.name}-{Path(folder).name}-{digest}"
         with self._lock:
-            if adapter not in self._adapters:
-                digest = sha256(adapter.encode()).hexdigest()[:8]  # folders elsewhere may be called the same
-                name = f"{Path(adapter).parent.name}-{Path(adapter).name}-{digest}"
-                self._load(name, adapter)
-                self._adapters[adapter] = name
-            return self._adapters[adapter]
+            if name not in self._loaded:
+                self._load(name, folder)
+                self._loaded[name] = folder
+        return name
 
     def _load(self, name, path):
         response = self._send("/load_lora_adapter", dict(lora_name=name, lora_path=path))
@@ -266,7 +279,7 @@ class _Answers:
         for line in self.path.read_text(encoding="utf-8").split("\n") if self.path and self.path.exists() else ():
             try:
                 key, answers = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError):
                 continue
             self.known.setdefault(key, []).extend(answers)
 

@@ -51,7 +51,7 @@ def fingerprint(model):
     if not path.is_dir():
         return str(model)
     total = hashlib.sha256()
-    for file in sorted(path.glob("*.*")):
+    for file in sorted(file for file in path.glob("*.*") if file.is_file()):
         stat = file.stat()
         total.update(file.read_bytes() if stat.st_size < 64e6 else f"{stat.st_size} {stat.st_mtime}".encode())
     return f"{model} {total.hexdigest()[:12]}"
@@ -78,12 +78,25 @@ def load_config(path):
     )
 
 
+def check_attention(path, config):
+    """Raises ValueError where a model remembers what it read otherwise than by attention to each token of it."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
+    layers = DynamicCache(config=config).layers
+    if config.model_type == "rwkv" or not all(isinstance(layer, DynamicLayer) for layer in layers):
+        raise ValueError(
+            f"the model {path!r} is of the kind {config.model_type}, whose memory is not of attention alone, and the n "
+            f"samples of a prompt could not share it: {SERVED}"
+        )
+
+
 def load_tokenizer(path):
-    """The tokenizer of a model, with a padding token. Raises ValueError when it cannot be had."""
+    """The tokenizer of a model, with a padding token, if need be any: padding is masked. Raises ValueError when it
+    cannot be had."""
     from transformers import AutoTokenizer
 
     tokenizer = _from_pretrained(AutoTokenizer, path)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 

@@ -13,6 +13,7 @@ from nextkit.sampling.loading import load_config, outline, resolve_model
 
 BYTES = 2  # of a number in bf16
 LORA_BYTES = 16  # of a trained number: itself, its gradient, and Adam's two moments, in fp32
+OUTPUTS = ("lm_head", "embed_out")  # names of the output layer
 LOGIT_BYTES = 8  # of a logit while tuning: itself in fp32, and its gradient
 
 # The public shapes of a family that comes in many sizes: (width, layers, heads, kv heads, inner width, vocabulary, tied).
@@ -54,7 +55,7 @@ def shape(model):
     from transformers import Qwen2Config
 
     if model not in SHAPES:
-        return load_config(resolve_model(model))
+        return load_config(resolve_model(model)).get_text_config()
     width, layers, heads, kv, inner, vocabulary, tied = SHAPES[model]
     return Qwen2Config(
         hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv,
@@ -94,24 +95,26 @@ def parameters(config):
 
 def cache_bytes(config):
     """Bytes that a token of a sequence takes in the KV cache."""
-    return 2 * BYTES * config.num_hidden_layers * config.num_key_value_heads * _head(config)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return 2 * BYTES * config.num_hidden_layers * heads * _head(config)
 
 
 def lora_parameters(config, rank):
     """How many numbers a LoRA adapter of all linear layers trains; the output layer has none."""
     import torch
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-    linear = [
-        m for name, m in outline(config).named_modules() if isinstance(m, torch.nn.Linear) and "lm_head" not in name
-    ]
-    return sum(rank * (m.in_features + m.out_features) for m in linear)
+    layers = outline(config).named_modules()
+    linear = [m for name, m in layers if isinstance(m, torch.nn.Linear | Conv1D) and not name.endswith(OUTPUTS)]
+    return sum(rank * sum(m.weight.shape) for m in linear)
 
 
 def _size(model, rank, rows, tokens, batch_tokens):
     config = shape(model)
     count, lora = parameters(config), lora_parameters(config, rank)
     weights, cache = count * BYTES, rows * tokens * cache_bytes(config)
-    kept = 14 * config.hidden_size + 6 * config.intermediate_size  # of a token and layer: inputs of what has a gradient
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    kept = 14 * config.hidden_size + 6 * inner  # of a token and layer: inputs of what has a gradient
     per_token = config.num_hidden_layers * kept * BYTES + config.vocab_size * LOGIT_BYTES
     tuning = weights + lora * LORA_BYTES + batch_tokens * per_token
     millions = dict(parameters=count / 1e6, lora=lora / 1e6)
