@@ -49,7 +49,8 @@ def main(arguments=None):
 def _tasks(options, refuse):
     """Training tasks, development tasks to choose the best round on, and held-out tasks, which are none of those."""
     sizes, dev = SIZES[options.fast], load_tasks("dev")
-    held_out = load_tasks(options.split)[: options.tasks or sizes["held_out"]]
+    count = sizes["held_out"] if options.tasks is None else max(0, options.tasks)
+    held_out = load_tasks(options.split)[:count]
     dev = [task for task in dev if task not in held_out][: sizes["held_out"]]
     if not held_out or not dev:
         refuse(f"--tasks {options.tasks}: give at least 1, and leave a development task to choose the best round on")

@@ -64,12 +64,16 @@ def evaluate(verdicts, ks=(1, 8), *, clusters=None, **labels):
     """A DataFrame with a row for each k: labels, k, pass_at_k, low, high, tasks, samples.
 
     verdicts: one list a task, of equal length. ks larger than that length are left out. clusters: as in `interval`.
-    labels: further columns.
+    labels: further columns. Raises ValueError for lists of different length, and where no row is left.
     """
     import pandas as pd
 
-    samples = min(map(len, verdicts), default=0)
-    rows = []
+    lengths, rows = {len(row) for row in verdicts}, []
+    samples = min(lengths, default=0)
+    if len(lengths) > 1 or not any(k <= samples for k in ks):
+        told = f"from {samples} to {max(lengths)}" if len(lengths) > 1 else samples
+        raise ValueError(f"pass@k for k in {tuple(ks)} of {len(verdicts)} tasks with {told} samples each: give every task "
+                         "equally many, and at least as many as the least k")  # fmt: skip
     for k in (k for k in ks if k <= samples):
         rates = pass_rates(verdicts, k)
         low, high = interval(rates, clusters=clusters)

@@ -32,9 +32,10 @@ def judge(task, samples, executor=None, *, hidden=False, sandbox=None):
 
     hidden: the hidden tests decide as well (for evaluation; never for what is kept). Equal fixes are judged once.
     executor: any concurrent.futures executor to run on; its workers start a sandbox each, so that one cannot be given
-    as well (ValueError).
+    as well (ValueError, as for samples of another task).
     """
     check_either(executor, sandbox)
+    _check_of(task, samples)
     if executor is not None:
         return executor.submit(judge, task, samples, hidden=hidden).result()
     verdicts = {fix: check_program(task, fix, hidden=hidden, sandbox=sandbox) for fix in _fixes(samples)}
@@ -44,10 +45,12 @@ def judge(task, samples, executor=None, *, hidden=False, sandbox=None):
 def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
     """`judge` for many tasks, with a progress bar: samples is one list a task, and so is the result.
 
-    Raises ValueError when tasks and samples differ in length.
+    Raises ValueError when tasks and samples differ in length, and for samples of another task.
     """
     check_either(executor, sandbox)
     pairs = _pairs(tasks=tasks, samples=samples)
+    for task, row in pairs:
+        _check_of(task, row)
     if executor is not None:
         work = functools.partial(_judge_pair, hidden=hidden)
         return in_order(work, pairs, workers=None, desc="judging", unit="task", executor=executor)
@@ -55,6 +58,15 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
     found = iter(_check_all(programs, hidden=hidden, sandbox=sandbox, desc="judging", unit="program"))
     rows = [{fix: next(found) for fix in _fixes(row)} for _, row in pairs]
     return [[verdicts[sample.fix] for sample in row] for verdicts, (_, row) in zip(rows, pairs, strict=True)]
+
+
+def _check_of(task, samples):
+    """Raises ValueError where samples are of another task."""
+    for sample in samples:
+        if sample.task_id != task.task_id:
+            raise ValueError(
+                f"a sample of task {sample.task_id!r} is to be judged by task {task.task_id!r}: give each task its own samples"
+            )
 
 
 def check_program(task, program, *, hidden=False, sandbox=None, timeout=None):

@@ -63,7 +63,9 @@ def summary(found):
         yield f"left of {found['left']['of']}: about {span(max(0, found['left']['until'] - found['read']))} (a guess)"
     for tuning in found["tunings"]:
         last = f"loss {tuning['points'][-1][1]:.3f}" if tuning["points"] else "no loss yet"
-        yield f"{named(tuning)}: {tuning['examples']} examples, {tuning['steps'] or '?'} steps, {last}"
+        made = tuning["points"][-1][0] if tuning["points"] else 0
+        steps = tuning["steps"] if tuning["seconds"] else f"{made} of {tuning['steps'] or '?'}"
+        yield f"{named(tuning)}: {tuning['examples']} examples, {steps} steps, {last}"
     for tasks in dict.fromkeys(rate["of"] for rate in found["rates"]):
         of = [rate for rate in found["rates"] if rate["of"] == tasks]
         yield f"passed, of {of[0]['tasks']} tasks:"

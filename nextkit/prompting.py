@@ -60,8 +60,10 @@ def build_prompt(
     a general model so; a tuned one needs none). style: how the trace is written, see `naturalize`. rationale: whether
     one is asked for; otherwise the answer is the fixed program alone (the control "fix only"). room: how long the text
     may be, as length(text) counts; where it would be longer, the trace is shrunk. Raises ValueError where even the
-    least trace is too long.
+    least trace is too long, and for a trace of another task.
     """
+    if trace is not None and trace.task_id not in ("", task.task_id):
+        raise ValueError(f"the trace is of task {trace.task_id!r}, the task is {task.task_id!r}: give the task's own")
     how = dict(few_shot=tuple(few_shot), instruction=instruction, rationale=rationale)
     told = "" if trace is None else naturalize(trace, style=style)
     prompt = _prompt(task, trace, told, **how)

@@ -73,9 +73,18 @@ def read_jsonl(path, cls):
             records.append(from_dict(cls, json.loads(line)))
         except (ValueError, TypeError) as error:
             raise ValueError(
-                f"{path}, line {number}: not a {cls.__name__}: {error}: write one JSON object a line, with its fields"
+                f"{path}, line {number}: not a {cls.__name__}: {error}: write one JSON object a line, with its fields: "
+                f"{_fields(cls)}"
             ) from error
     return records
+
+
+def _fields(cls):
+    """The names of a dataclass's fields, those that may be left out in brackets."""
+    nothing = dataclasses.MISSING
+    needed = [f.name for f in dataclasses.fields(cls) if f.default is nothing and f.default_factory is nothing]
+    others = [f"[{f.name}]" for f in dataclasses.fields(cls) if f.name not in needed]
+    return ", ".join([*needed, *others])
 
 
 def parse_object(text):

@@ -94,6 +94,11 @@ class Sandbox:
     """
 
     def __init__(self, workers=1, timeout=1.0, memory_mb=512):
+        if not (isinstance(workers, int) and workers > 0 and timeout > 0 and memory_mb > 0):
+            raise ValueError(
+                f"Sandbox(workers={workers!r}, timeout={timeout!r}, memory_mb={memory_mb!r}): give each more than 0, and "
+                "whole workers"
+            )
         self.workers, self.timeout, self.memory = workers, timeout, memory_mb * 2**20
         self._idle = queue.LifoQueue()
         for _ in range(workers):

@@ -11,7 +11,7 @@ Every stage is kept in the run folder: kill it at any moment, start again with t
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nextkit.evaluation import pass_rates
 from nextkit.finetuning import Adapter
@@ -32,8 +32,8 @@ class Round:
     """
 
     number: int
-    adapter: Adapter | None
-    dev: Evaluation
+    adapter: Adapter | None = field(repr=False)
+    dev: Evaluation = field(repr=False)  # long: all samples with their traces
     hard_tasks: int = 0
     solved: int = 0
     drawn: int = 0
@@ -52,6 +52,9 @@ class SelfTrainingResult:
 
     rounds: tuple
     best: Round
+
+    def _repr_html_(self):
+        return self.curve._repr_html_()
 
     @property
     def table(self):

@@ -9,6 +9,7 @@ fix which merely suits the shown tests does not count.
 """
 
 import ast
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class RepairTask:
     program. reference: a correct program, for measuring only, never shown. split: which part of the data it is in.
     meta: where it comes from (family, kind of bug, ...). oracle: how a returned value is compared, a name of
     `nextkit.comparing`: "exact", also in its types, "equal", as Python's == would, or "root". tolerance: absolute,
-    for numbers.
+    for numbers. Raises ValueError where the parts do not fit together, naming the task, the part and the mend.
     """
 
     task_id: str
@@ -42,30 +43,42 @@ class RepairTask:
     oracle: str = "exact"
     tolerance: float = 0.0
 
+    def __post_init__(self):
+        _check(self)
+        for name in ("tests", "hidden_tests"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 def load_tasks(path, split=None):
     """The repair tasks of a JSON Lines file, or of data/tasks/NAME.jsonl for a bare name such as "train".
 
     split: only tasks of that split. Raises FileNotFoundError naming the sets there are, and ValueError naming the
-    task, what is wrong with it, and the mend.
+    task, what is wrong with it, and the mend; also where there is no task, or none of that split.
     """
     path = _resolve(path)
-    tasks = [check_task(task) for task in read_jsonl(path, RepairTask)]
-    seen = set()
-    for task in tasks:
-        if task.task_id in seen:
-            raise ValueError(f"{path}: task {task.task_id!r} occurs twice: give each task an id of its own")
-        seen.add(task.task_id)
-    return [task for task in tasks if split in (None, task.split)]
+    tasks = _all_different(read_jsonl(path, RepairTask), path)
+    found = [task for task in tasks if split in (None, task.split)]
+    if not found:
+        splits = f" of the split {split!r}: it has {sorted({task.split for task in tasks})}" if tasks else ""
+        raise ValueError(f"{path} holds no task{splits}")
+    return found
 
 
 def save_tasks(tasks, path):
-    """Write repair tasks as JSON Lines. Raises ValueError for a task that could not be read back."""
-    write_jsonl([check_task(task) for task in tasks], path)
+    """Write repair tasks as JSON Lines. Raises ValueError for two of one id, which could not be read back."""
+    write_jsonl(_all_different(tasks, path), path)
 
 
-def check_task(task):
-    """The task itself, if its parts fit together; otherwise ValueError naming the task, the part and the mend."""
+def _all_different(tasks, path):
+    """The tasks, if no two have the same id."""
+    for task_id, count in Counter(task.task_id for task in tasks).items():
+        if count > 1:
+            raise ValueError(f"{path}: {count} tasks have the id {task_id!r}: give each an id of its own")
+    return tasks
+
+
+def _check(task):
+    """Raises ValueError where the parts of a task do not fit together."""
     for name in ("task_id", "description", "buggy", "setup"):
         if not isinstance(getattr(task, name), str):
             raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
@@ -84,7 +97,6 @@ def check_task(task):
                 f"task {task.task_id!r}: test {number} asserts nothing, so every program passes it; found {test!r}: "
                 "write it as 'assert f(1) == 2'"
             )
-    return task
 
 
 def _can_fail(statement):

@@ -77,13 +77,17 @@ class Trace:
 def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, keep=1000, timeout=2.0, sandbox=None):
     """The Trace of a task's buggy program (or of `program`) on its shown tests, run in the sandbox.
 
-    test: which one, counted from 0, or several such as (0, 2), which run one after the other until one fails; by
-    default the first that does not pass, else the first. max_steps: executed lines after which the program is stopped.
+    test: which one, counted from 0, or its source, or several such as (0, 2), which run one after the other until one
+    fails; by default the first that does not pass, else the first. max_steps: executed lines after which the program is stopped.
     keep: first steps that are kept; of later ones each line's last, and the end. timeout: seconds. executor: a
     concurrent.futures executor to run on instead of the local sandbox; its workers start a sandbox each.
-    Raises ValueError for a test that the task does not have, and for a sandbox beside an executor.
+    Raises ValueError for a test that the task does not have, a limit that is not above 0, and for a sandbox beside an
+    executor.
     """
     limits = dict(max_steps=max_steps, keep=keep, timeout=timeout)
+    for name, limit in limits.items():
+        if not limit > 0:
+            raise ValueError(f"{name} is {limit!r}: give more than 0")
     check_either(executor, sandbox)
     if executor is not None:
         return executor.submit(trace, task, program=program, test=test, **limits).result()
@@ -116,6 +120,8 @@ def _chosen(task, test):
     """The tests to run, each on its own: all by default, one, or several as one."""
     if test is None:
         return task.tests
+    if isinstance(test, str):
+        return [test]
     numbers = [test] if isinstance(test, int) else list(test)
     for number in numbers:
         if not -len(task.tests) <= number < len(task.tests):

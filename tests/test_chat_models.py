@@ -111,3 +111,27 @@ def test_a_tuned_chat_model_gives_the_answer_it_learnt_and_stops(folder, sampler
     assert adapter.losses[-1] < 0.5 < adapter.losses[0]
     before, after = (sampler.sample([prompt], 1, temperature=0, max_tokens=9, adapter=a) for a in (None, adapter.path))
     assert after[0][0].text == " no" != before[0][0].text and after[0][0].finish == "stop"
+
+
+def test_an_instruction_that_a_template_leaves_out_goes_with_the_first_question(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = "{% for m in messages if m.role != 'system' %}<{{ m.content }}>{% endfor %}"
+    text = tokenizer.decode(encode_prompt(tokenizer, PROMPT, True))
+    assert text.startswith("<Repair it.\n\n# Task: before")
+
+
+def test_room_is_left_for_the_turns_of_examples(folder):
+    sampler = LocalSampler(folder, progress=False)
+    shot = "# Task: b\n# Why: so\n# Fix:\nx = 1"
+    for count in (0, 6):
+        prompt = Prompt("t", "\n\n".join([*[shot] * count, "# Task: n\n# Why:"]), "# Task: n\n# Why:", (shot,) * count)
+        turns = len(encode_prompt(sampler.tokenizer, prompt, True)) - sampler.length(prompt.text)
+        assert sampler.positions - sampler.room(50, count) - 50 >= turns
+
+
+def test_a_tokenizer_that_names_no_end_ends_answers_as_the_model_does(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.eos_token = None
+    assert end_mark(tokenizer, stops=(7, 9)) == 7
+    with pytest.raises(ValueError, match="eos_token_id"):
+        end_mark(tokenizer)

@@ -144,3 +144,13 @@ def test_the_proxy_reads_the_rationale_but_no_trace_and_writes_only_the_fix(task
     found = proxy_evaluate(Proxy(), [task], [[sample("x"), sample("y")]], n=3)
     assert [v.status for v in found[0]] == ["passed"] * 6
     assert seen[0].text.endswith("# Why: because\n# Fix:\n") and "# (0)" not in seen[0].text
+
+
+def test_a_rate_of_three_in_ten_is_no_more_than_three_tenths():
+    assert [pass_at_k(n, c, 1) for n, c in ((10, 3), (20, 6), (30, 9), (100, 30))] == [0.3] * 4
+
+
+@pytest.mark.parametrize("lengths", [(2, 8), (0, 0), ()])
+def test_tasks_of_different_or_no_samples_have_no_rates(lengths):
+    with pytest.raises(ValueError, match="equally many"):
+        evaluate([[Verdict("t", "passed", 0)] * length for length in lengths])

@@ -100,7 +100,8 @@ def test_traces_are_the_same(executor, tasks):
 
 @KINDS
 def test_verdicts_are_the_same_but_for_the_seconds(executor, tasks, sample):
-    rows = [[sample(fix) for fix in (RIGHT, task.buggy, "def f(x): return {0: 1, 1: 2}[x]", RIGHT)] for task in tasks]
+    fixes = ("def f(x): return {0: 1, 1: 2}[x]", RIGHT)
+    rows = [[sample(fix, task.task_id) for fix in (RIGHT, task.buggy, *fixes)] for task in tasks]
     for hidden in (False, True):
         away, here = judge_all(tasks, rows, executor, hidden=hidden), judge_all(tasks, rows, hidden=hidden)
         assert list(map(timeless, away)) == list(map(timeless, here))
@@ -127,7 +128,7 @@ def test_a_sandbox_cannot_be_given_beside_an_executor(work, task):
 def test_a_worker_keeps_its_sandbox_from_task_to_task(executor, tasks, sample):
     trace_all(tasks * 2, executor)
     before = workers_servers()
-    judge_all(tasks * 3, [[sample(RIGHT)]] * 3 * len(tasks), executor)
+    judge_all(tasks * 3, [[sample(RIGHT, task.task_id)] for task in tasks] * 3, executor)
     assert before and workers_servers() >= before and len(workers_servers()) <= 2
 
 
@@ -135,7 +136,7 @@ def test_a_worker_keeps_its_sandbox_from_task_to_task(executor, tasks, sample):
 def test_an_interrupt_cancels_what_has_not_begun(executor, task, sample):
     recorder, tasks = Recorder(executor), [replace(task, task_id=f"t/{n}") for n in range(30)]
     with pytest.raises(KeyboardInterrupt):
-        judge_all(tasks, [[sample(SLOW)]] * 30, recorder)
+        judge_all(tasks, [[sample(SLOW, each.task_id)] for each in tasks], recorder)
     assert sum(future.cancelled() for future in recorder.futures) >= 20
     assert judge(task, [sample(RIGHT)], executor)[0].status == "passed"  # and the executor goes on
 

@@ -145,3 +145,14 @@ def test_the_reason_is_told_in_a_word_or_two(task, sample, sandbox, program, rea
 def test_a_verdict_by_all_tests_tells_what_the_shown_ones_say(task, sample, sandbox, program):
     shown, everything = (judge(task, [sample(program)], hidden=hidden, sandbox=sandbox)[0] for hidden in (False, True))
     assert replace(of_shown_tests(task, everything), seconds=0) == replace(shown, seconds=0)
+
+
+def test_samples_of_another_task_are_not_judged(task, sample):
+    with pytest.raises(ValueError, match="sample of task 't/9'.*judged by task 't/1'"):
+        judge(task, [sample("x = 1", "t/9")])
+
+
+def test_random_samples_may_be_equal_where_kept_ones_may(sample):
+    samples, passed = [sample("x = 1")] * 3, [Verdict("t/1", "passed", 0)] * 3
+    assert len(keep_random(samples, passed, count=3)) == 1
+    assert len(keep_random(samples, passed, count=3, distinct=False)) == 3

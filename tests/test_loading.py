@@ -200,3 +200,36 @@ def test_other_weights_under_the_same_name_have_another_fingerprint(tiny_model, 
 @pytest.mark.parametrize("name", [HUB, "http://localhost:8000/v1#tiny"])
 def test_a_model_elsewhere_is_its_own_fingerprint(name):
     assert fingerprint(name) == name
+
+
+def test_a_folder_in_a_models_folder_is_no_part_of_its_name(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "model")
+    before = loading.fingerprint(tmp_path / "model")
+    (tmp_path / "model" / ".cache" / "huggingface").mkdir(parents=True)
+    assert loading.fingerprint(tmp_path / "model") == before
+
+
+def test_a_model_whose_memory_is_not_of_attention_is_refused():
+    from transformers import MambaConfig, MistralConfig
+
+    loading.check_attention("m", MistralConfig())
+    with pytest.raises(ValueError, match="'m' is of the kind mamba.*EndpointSampler"):
+        loading.check_attention("m", MambaConfig())
+
+
+def test_a_folder_without_an_adapter_is_named_with_the_one_that_is_meant(tmp_path):
+    with pytest.raises(ValueError, match="no LoRA adapter"):
+        loading.check_adapter(tmp_path, "base")
+    inner = tmp_path / "adapter"
+    inner.mkdir()
+    (inner / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"no LoRA adapter.*there is one in .*adapter'"):
+        loading.check_adapter(tmp_path, "base")
+
+
+def test_a_type_of_numbers_may_be_named():
+    import torch
+
+    assert loading.as_dtype("bfloat16") is torch.bfloat16 and loading.as_dtype(None) is None
+    with pytest.raises(ValueError, match="'float17'.*'bfloat16'"):
+        loading.as_dtype("float17")

@@ -150,6 +150,14 @@ def test_a_tuning_shows_its_loss_while_it_goes_on(run):
     assert (tuning["examples"], tuning["points"], tuning["seconds"]) == (7, [[1, 0.5], [2, 0.25]], None)
 
 
+def test_the_summary_tells_the_steps_of_a_tuning_that_broke_off(run):
+    folder = run.stage("adapter-1", dict(number=1))
+    run.begin(folder, examples=7)
+    line = json.dumps(dict(step=9, steps=40, loss=0.5))
+    (folder / "adapter.losses.jsonl").write_text(line)
+    assert any("7 examples, 9 of 40 steps" in said for said in summary(status(run.folder)))
+
+
 def test_a_long_loss_curve_is_thinned_and_keeps_its_end(run):
     tuned(run, 1, losses=[n / 1000 for n in range(1000)])
     points = status(run.folder)["tunings"][0]["points"]

@@ -132,3 +132,9 @@ def test_odd_programs_are_compared_without_a_warning(recwarn):
 )
 def test_the_mark_of_a_fix_is_told_from_a_comment_and_a_program_from_its_docstring(text, fix):
     assert parse_completion(text).fix == fix
+
+
+def test_a_trace_of_another_task_is_refused(task):
+    found = trace_in_process(task.buggy, task.tests[0], task_id="t/9")
+    with pytest.raises(ValueError, match="trace is of task 't/9', the task is 't/1'"):
+        build_prompt(task, found)

@@ -38,6 +38,16 @@ def test_two_who_compute_the_same_stage_at_once_both_have_it_and_it_is_whole(tmp
     assert not list(tmp_path.glob("*/*.partial"))
 
 
+def test_a_file_whose_event_was_lost_is_told_of_when_it_is_read(tmp_path):
+    run = Run(tmp_path)
+    run.parts("v", {}, [0], lambda items, number: ROWS, Verdict, 1)
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    (tmp_path / "events.jsonl").write_text(lines[0] + "\n")  # killed after the file was there, before its event
+    for _ in range(2):
+        assert Run(tmp_path).parts("v", {}, [0], lambda *_: 1 / 0, Verdict, 1) == ROWS
+    assert [event["rows"] for event in run.events() if "file" in event] == [len(ROWS)]
+
+
 def test_an_event_that_was_cut_short_costs_itself_alone(tmp_path):
     run = Run(tmp_path)
     run.log(stage="a")

@@ -91,6 +91,16 @@ def test_no_more_rows_than_were_said_are_decoded_together(tiny_model, monkeypatc
     assert [len(row) for row in narrow.sample(PROMPTS, 8, max_tokens=3)] == [8, 8] and max(sizes) == 3
 
 
+@pytest.mark.parametrize("wrong", [dict(n=0), dict(n=1.5), dict(temperature=-0.8), dict(temperature=float("nan"))])
+def test_what_cannot_be_drawn_is_refused_by_its_name(sampler, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        sampler.sample(PROMPTS, **dict(n=1) | wrong)
+
+
+def test_one_text_that_ends_an_answer_may_stand_alone(tiny_model):
+    assert LocalSampler(tiny_model, stop="# Task:").stop == ("# Task:",)
+
+
 def test_a_memory_too_small_for_one_row_is_an_error(sampler, monkeypatch):
     def never(*_, **__):
         raise RuntimeError("out of memory")

@@ -228,3 +228,9 @@ def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(monkeypatch):
     monkeypatch.setattr("sys.executable", "/bin/true")
     with pytest.raises(SandboxError, match="nothing was judged"):
         Sandbox().check("def f(x): return x + 1", TEST)
+
+
+@pytest.mark.parametrize("wrong", [dict(workers=0), dict(timeout=0), dict(timeout=-1), dict(memory_mb=0)])
+def test_a_sandbox_of_nothing_is_refused(wrong):
+    with pytest.raises(ValueError, match="more than 0"):
+        Sandbox(**wrong)

@@ -50,3 +50,16 @@ def test_twice_the_tasks_take_twice_the_hours_and_a_faster_card_less():
     assert hours("Qwen2.5-Coder-0.5B", Job(tasks=100), Card(bandwidth=6.7))["sampling"] == pytest.approx(
         one["sampling"] / 2
     )
+
+
+def test_older_shapes_are_sized_too(tmp_path):
+    from transformers import GPT2Config, GPTNeoXConfig
+
+    for number, config in enumerate(
+        (
+            GPT2Config(n_embd=32, n_layer=2, n_head=4),
+            GPTNeoXConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64),
+        )
+    ):
+        config.save_pretrained(tmp_path / str(number))
+        assert sizes([str(tmp_path / str(number))]).lora.iloc[0] > 0

@@ -47,14 +47,34 @@ def test_a_test_that_is_not_python_is_named_with_the_mend(task, tmp_path):
         save_tasks([replace(task, tests=("assert f(",))], tmp_path / "t.jsonl")
 
 
-def test_a_task_without_tests_is_refused(task, tmp_path):
-    with pytest.raises(ValueError, match="t/1.*tests"):
-        save_tasks([replace(task, tests=())], tmp_path / "t.jsonl")
+@pytest.mark.parametrize("tests", [(), "assert f(1) == 2", ["f(1) == 2"]])
+def test_a_task_that_no_test_could_fail_cannot_be_made(task, tests):
+    with pytest.raises(ValueError, match="t/1.*test"):
+        replace(task, tests=tests)
 
 
-def test_an_id_that_occurs_twice_is_refused(task, tmp_path):
-    save_tasks([task, task], tmp_path / "t.jsonl")
-    with pytest.raises(ValueError, match="'t/1' occurs twice"):
+def test_lists_of_tests_become_tuples(task):
+    assert replace(task, tests=list(task.tests)) == task
+
+
+def test_an_id_that_occurs_twice_is_refused_before_it_is_written_and_when_it_is_read(task, tmp_path):
+    with pytest.raises(ValueError, match="2 tasks have the id 't/1'"):
+        save_tasks([task, task], tmp_path / "t.jsonl")
+    save_tasks([task], tmp_path / "t.jsonl")
+    (tmp_path / "t.jsonl").write_text((tmp_path / "t.jsonl").read_text() * 2)
+    with pytest.raises(ValueError, match="2 tasks have the id 't/1'"):
+        load_tasks(tmp_path / "t.jsonl")
+
+
+def test_a_file_without_a_task_of_the_split_names_those_there_are(task, tmp_path):
+    save_tasks([replace(task, split="dev")], tmp_path / "t.jsonl")
+    with pytest.raises(ValueError, match=r"no task of the split 'test': it has \['dev'\]"):
+        load_tasks(tmp_path / "t.jsonl", split="test")
+
+
+def test_a_wrong_field_is_answered_with_the_names_of_all(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"id": "a"}')
+    with pytest.raises(ValueError, match=r"its fields: task_id, description, buggy, tests, \[hidden_tests\]"):
         load_tasks(tmp_path / "t.jsonl")
 
 

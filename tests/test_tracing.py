@@ -129,6 +129,16 @@ def test_the_first_test_that_does_not_pass_is_traced(task, sandbox):
     assert trace(task, program=other, sandbox=sandbox).test == task.tests[1]
 
 
+def test_a_limit_of_nothing_is_refused(task):
+    for limit in ("max_steps", "timeout", "keep"):
+        with pytest.raises(ValueError, match=f"{limit} is 0"):
+            trace(task, **{limit: 0})
+
+
+def test_a_test_can_be_given_by_its_source(task, sandbox):
+    assert trace(task, test=task.tests[1], sandbox=sandbox) == trace(task, test=1, sandbox=sandbox)
+
+
 def test_a_test_can_be_chosen(task, sandbox):
     assert trace(task, test=1, sandbox=sandbox).test == task.tests[1]
 

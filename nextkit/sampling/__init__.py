@@ -14,6 +14,7 @@ from typing import Protocol
 
 from nextkit.prompting import WHY, Prompt, messages, parse_completion, parse_program
 from nextkit.sampling.loading import (
+    as_dtype,
     best_dtype,
     check_attention,
     fingerprint,
@@ -25,7 +26,17 @@ from nextkit.sampling.loading import (
     weights_of,
 )
 
-__all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "decode", "encode_prompt", "has_chat_template"]
+__all__ = [
+    "LocalSampler",
+    "Sample",
+    "Sampler",
+    "as_fix",
+    "as_texts",
+    "check_drawing",
+    "decode",
+    "encode_prompt",
+    "has_chat_template",
+]
 __all__ += [
     "fingerprint",
     "load_model",
@@ -65,6 +76,19 @@ class Sampler(Protocol):
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None) -> list[list[Sample]]: ...
 
 
+def as_texts(stop):
+    """Texts that end an answer as a tuple: ("\\n# Task:") without a comma is one text, not many of one letter."""
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def check_drawing(n, temperature):
+    """Raises ValueError for a number of samples, or a temperature, that cannot be."""
+    if not (isinstance(n, int) and n > 0):
+        raise ValueError(f"n is {n!r}: give a whole number of samples, at least 1")
+    if not (isinstance(temperature, int | float) and temperature >= 0):
+        raise ValueError(f"temperature is {temperature!r}: give 0, which is greedy, or more")
+
+
 class LocalSampler:
     """Samples from a causal language model of transformers on this machine.
 
@@ -79,11 +103,11 @@ class LocalSampler:
     def __init__(self, model, *, device=None, dtype=None, rows=384, chat=None, stop=(), progress=True):
         self.path = resolve_model(model)
         self.device = pick_device(device)
-        self.dtype = dtype or best_dtype(self.device)
+        self.dtype = as_dtype(dtype) or best_dtype(self.device)
         config = load_config(self.path).get_text_config()
         check_attention(self.path, config)
         self.positions = getattr(config, "max_position_embeddings", 10**9)
-        self.rows, self.stop, self.progress, self.speed = rows, tuple(stop), progress, 0.0
+        self.rows, self.stop, self.progress, self.speed = rows, as_texts(stop), progress, 0.0
         self.tokenizer = load_tokenizer(self.path)
         self.chat = has_chat_template(self.tokenizer) if chat is None else chat
         self._loaded = (object(), None)
@@ -96,6 +120,7 @@ class LocalSampler:
         """
         from tqdm.auto import tqdm
 
+        check_drawing(n, temperature)
         model = self.model(adapter)
         encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
         self._check_lengths(prompts, encoded, max_tokens)
@@ -163,9 +188,9 @@ class LocalSampler:
     def identity(self):
         """What its answers depend on, beside the model and the arguments of sample(): part of a stage's key.
 
-        Not device, dtype and rows: how something is computed, so that a run can go on on another machine.
+        Not device and rows: they are how something is computed, and a run may go on on another machine.
         """
-        return dict(stop=self.stop)
+        return dict(stop=self.stop, dtype=str(self.dtype))
 
     def room(self, max_tokens, examples=0):
         """How many tokens a prompt may have that is answered by so many; what the chat template adds is spared.

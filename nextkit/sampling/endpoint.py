@@ -31,7 +31,7 @@ from pathlib import Path
 from nextkit.naturalize import count_tokens
 from nextkit.prompting import messages, parse_completion
 from nextkit.records import append_jsonl
-from nextkit.sampling import Sample, weights_of
+from nextkit.sampling import Sample, as_texts, check_drawing, weights_of
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that may be others the next time
 LONGEST_WAIT = 60.0  # seconds between two tries
@@ -71,7 +71,7 @@ class EndpointSampler:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"the url {url!r} of a server begins with http:// or https://")
         self.url, self.model, self.chat, self.key = url.rstrip("/"), model, chat, key
-        self.stop, self.context, self.extra = tuple(stop), context, dict(extra or {})
+        self.stop, self.context, self.extra = as_texts(stop), context, dict(extra or {})
         self.concurrency, self.tries, self.wait, self.progress = concurrency, tries, wait, progress
         limits = httpx.Limits(max_connections=concurrency)
         self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=CONNECT), limits=limits)
@@ -87,6 +87,7 @@ class EndpointSampler:
         tries; answers that came are kept, and the same call asks only for the others. Then, and when it is interrupted,
         no further request is begun, and those under way are waited for.
         """
+        check_drawing(n, temperature)
         how = dict(model=self._name(adapter), temperature=temperature, top_p=1.0, max_tokens=max_tokens, **self.extra)
         how |= dict(stop=list(self.stop)) if self.stop else {}
         drawn = n if temperature else 1

@@ -8,6 +8,8 @@ few lines of configuration (its kind, code of its own, the size of its weights) 
 """
 
 import hashlib
+import json
+import os
 from pathlib import Path
 
 from nextkit.tasks import DATA
@@ -78,6 +80,19 @@ def load_config(path):
     )
 
 
+def check_adapter(adapter, path):
+    """Raises ValueError where a folder holds no LoRA adapter, or one of another base than the model at `path`."""
+    folder = Path(adapter)
+    if not (folder / "adapter_config.json").exists() or not any(folder.glob("adapter_model.*")):
+        inner = sorted(folder.glob("*/adapter_config.json"))
+        hint = f"; there is one in {str(inner[0].parent)!r}" if inner else ""
+        raise ValueError(f"no LoRA adapter in {str(adapter)!r}: give a folder that finetune made{hint}")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    base = config.get("base_model_name_or_path") or path
+    if Path(base).is_dir() and Path(path).is_dir() and os.path.realpath(base) != os.path.realpath(path):
+        raise ValueError(f"the adapter {str(adapter)!r} was tuned for {base!r}, not for {path!r}: sample from its base")
+
+
 def check_attention(path, config):
     """Raises ValueError where a model remembers what it read otherwise than by attention to each token of it."""
     from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -119,6 +134,7 @@ def load_model(path, adapter=None, *, device="cpu", dtype=None):
         return model
     from peft import PeftModel
 
+    check_adapter(adapter, path)
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 
 
@@ -137,6 +153,16 @@ def pick_device(asked=None):
         f"device={str(asked)!r} was asked for, but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA GPUs: "
         f"{cause}; without device= the model runs on {pick_device()!r}"
     )
+
+
+def as_dtype(dtype):
+    """A torch dtype from itself or its name; None stays None. Raises ValueError for a name that there is not."""
+    import torch
+
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is not None and not isinstance(found, torch.dtype):
+        raise ValueError(f"dtype is {dtype!r}: give one of torch's, such as 'bfloat16', 'float16' or 'float32'")
+    return found
 
 
 def best_dtype(device):
