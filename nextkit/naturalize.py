@@ -48,10 +48,13 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
     exceptions that were caught, the earliest first. The failing assertion, the last exception, one that nothing caught
     and the last state always stay. A last comment says what was left out.
 
-    Raises ValueError for another style, and for a budget that even the least text exceeds.
+    Raises ValueError for another style, for no visits or no room for a value, and for a budget that even the least text
+    exceeds.
     """
     if style not in (*STYLES, "outcome"):
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}, outcome")
+    if max_value < 1 or not (isinstance(visits, tuple) and len(visits) == 2 and min(visits) >= 0):
+        raise ValueError(f"max_value={max_value!r}, visits={visits!r}: give at least 1, and two numbers such as (2, 1)")
     if style == "outcome":
         return "\n".join([trace.program.strip("\n"), _test(trace, max_value)])
     shown = _Shown(max_value, *visits)

@@ -100,8 +100,7 @@ class Run:
                 for row in rows:
                     file.write(json.dumps([dataclasses.asdict(record) for record in row]) + "\n")
             self.stored(path, seconds=round(time.monotonic() - started, 1), rows=len(rows))
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [[from_dict(cls, fields) for fields in json.loads(line)] for line in lines]
+        return [[from_dict(cls, fields) for fields in row] for row in _rows(path)]
 
     def _tell_of(self, paths):
         """Tell of those files of which no event does: a process was ended between the one and the other."""
@@ -142,6 +141,19 @@ def digest(records):
     for record in records:  # one by one: all samples of a large run are gigabytes of text
         total.update(json.dumps(dataclasses.asdict(record), sort_keys=True).encode() + b"\n")
     return total.hexdigest()[:16]
+
+
+def _rows(path):
+    """The rows of a stored part. Raises ValueError naming the file where one is not whole."""
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, line {number} is not whole ({error}): delete the file, and this part is computed anew"
+            ) from None
+    return rows
 
 
 def _name(folder):

@@ -271,3 +271,14 @@ def test_a_budget_takes_caught_exceptions_when_nothing_else_is_left_but_not_the_
     text = naturalize(trace, style=style, budget=150)
     assert text.endswith("early lines, caught exceptions") and "IndexError:" in text
     assert "KeyError: 0" not in text and "caught" not in naturalize(trace, style=style, budget=1800)
+
+
+@pytest.mark.parametrize("wrong", [dict(max_value=0), dict(visits=3), dict(visits=(2, -1))])
+def test_room_for_nothing_is_refused(wrong):
+    with pytest.raises(ValueError, match="give at least 1"):
+        naturalize(trace_in_process("def f():\n    return 1", "assert f() == 1"), **wrong)
+
+
+def test_a_program_that_is_no_python_is_told_with_its_line():
+    text = naturalize(trace_in_process("def f(x)\n    return x", "assert f(1) == 1"))
+    assert text.endswith("# raised SyntaxError: expected ':' (line 1)")

@@ -79,3 +79,11 @@ def test_what_is_written_whole_is_there_whole_or_not_at_all(tmp_path, folder):
         raise KeyboardInterrupt
     read = tmp_path / "x" / "file" if folder else tmp_path / "x"
     assert read.read_text() == "two" and list(tmp_path.iterdir()) == [tmp_path / "x"]
+
+
+def test_a_stored_file_that_is_not_whole_is_named_with_the_mend(tmp_path):
+    Run(tmp_path).records("v", {}, lambda: ROWS, Verdict)
+    path = next(tmp_path.glob("v-*/records.jsonl"))
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(ValueError, match=r"records\.jsonl, line \d+ is not whole.*delete the file"):
+        Run(tmp_path).records("v", {}, lambda: ROWS, Verdict)

@@ -3,14 +3,15 @@
 A rationale is worth reading if it is true of the run. What it says of the run is found by rules, in plain English and
 in the language of the offline models alike, and each finding is held against the trace:
 
-    result      It returns 3, not 2 (two claims: what came out, and what was asked for); got 3; expected 2; never ends
+    result      It returns 3, not 2 (two claims: what came out, and what was asked for); got 3; expected 2; it should
+                return 2 (what was asked for); never ends
     exception   raises IndexError; a KeyError is raised
     value       (4) t=3; (7) return [2]; at step 4 t is 3; `t` becomes 3; t=3
     line        line 3 never runs; line 4 runs twice; the loop runs 3 times
     edit        In `t += x` change `+=` to `-=`; replace `<` with `<=`
 
-The rules are careful. What is not surely said of this run is no claim: what comes after `if`, `given` or `should`, what
-is said of another input, of the fixed program or by a docstring, what is denied, code that stands in the program, a
+The rules are careful. What is not surely said of this run is no claim: what comes after `if` or `given`, a state that
+should be, what is said of another input, of the fixed program or by a docstring, what is denied, code that stands in the program, a
 value that goes on ("3 more than"). What cannot be decided is None.
 """
 

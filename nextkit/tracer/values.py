@@ -23,6 +23,7 @@ PLAIN_KINDS = frozenset({list, tuple, dict})
 NUMBERS = frozenset({int, float, bool})
 SHORT = frozenset({int, float, bool, str, type(None)})
 PLAIN = PLAIN_KINDS | SHORT
+SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
 SEQUENCES = frozenset(
     {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
@@ -232,7 +233,9 @@ def describe_exception(error, limit=200):
     """`Type: message`, or the type alone where there is no message; the program's own `__str__` is not called."""
     kind = type(error)
     message = ""
-    if all(type(argument) in ATOMS for argument in error.args):
+    if kind in SYNTAX and error.lineno:
+        message = f"{error.msg} (line {error.lineno})"
+    elif all(type(argument) in ATOMS for argument in error.args):
         own = any(
             "__str__" in _of_type(base, "__dict__") for base in _of_type(kind, "__mro__") if _defined_by_program(base)
         )
