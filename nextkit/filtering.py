@@ -5,7 +5,7 @@ the supervision NExT has (Algorithm 1, line 5): no one checks what the rationale
 fix that returns the buggy program unchanged can never be kept, because that program fails a shown test.
 
     verdicts = judge(task, samples)
-    examples = keep(samples, verdicts, per_task=6)
+    examples = keep(samples, verdicts, per_task=4)
 """
 
 import functools
@@ -110,11 +110,11 @@ def _fixes(samples):
     return dict.fromkeys(sample.fix for sample in samples)
 
 
-def keep(samples, verdicts, *, per_task=6, distinct=True):
+def keep(samples, verdicts, *, per_task=4, distinct=True):
     """The samples that passed, as training examples (Algorithm 1, line 5).
 
     samples, verdicts: equal length, same order. per_task: at most so many a task, the first ones (the paper's cap is
-    not known; ours is 6; None for no cap). distinct: a program that passed twice counts once. Raises ValueError when
+    not known; ours is 4; None for no cap). distinct: a program that passed twice counts once. Raises ValueError when
     the two differ in length.
     """
     passed = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status == "passed"]

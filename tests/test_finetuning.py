@@ -132,3 +132,9 @@ def test_a_process_that_fails_says_why(tmp_path):
 )
 def test_a_line_that_a_library_prints_is_no_step(line, told):
     assert _told(line) == told
+
+
+@pytest.mark.parametrize("wrong", [dict(learning_rate=-1), dict(alpha=0), dict(warmup_steps=-1), dict(rank=0)])
+def test_settings_that_cannot_train_are_refused_by_their_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LoraSettings(**wrong)

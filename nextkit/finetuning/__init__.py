@@ -57,6 +57,11 @@ class LoraSettings:
         for name in ("rank", "epochs", "max_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1")
+        if not (self.learning_rate > 0 and self.alpha > 0):
+            raise ValueError(f"learning_rate={self.learning_rate!r}, alpha={self.alpha!r}: give both more than 0")
+        for name in ("warmup_steps", "save_steps", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give 0 or more")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation!r}: give a share of the examples, at least 0 and below 1")
         if self.patience and not self.validation:
