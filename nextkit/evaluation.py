@@ -68,11 +68,11 @@ def evaluate(verdicts, ks=(1, 8), *, clusters=None, **labels):
     """
     import pandas as pd
 
-    lengths, rows = {len(row) for row in verdicts}, []
+    ks, lengths, rows = tuple(ks), {len(row) for row in verdicts}, []
     samples = min(lengths, default=0)
     if len(lengths) > 1 or not any(k <= samples for k in ks):
         told = f"from {samples} to {max(lengths)}" if len(lengths) > 1 else samples
-        raise ValueError(f"pass@k for k in {tuple(ks)} of {len(verdicts)} tasks with {told} samples each: give every task "
+        raise ValueError(f"pass@k for k in {ks} of {len(verdicts)} tasks with {told} samples each: give every task "
                          "equally many, and at least as many as the least k")  # fmt: skip
     for k in (k for k in ks if k <= samples):
         rates = pass_rates(verdicts, k)

@@ -53,7 +53,7 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
     """
     if style not in (*STYLES, "outcome"):
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}, outcome")
-    if max_value < 1 or not (isinstance(visits, tuple) and len(visits) == 2 and min(visits) >= 0):
+    if max_value < 1 or not (isinstance(visits, tuple | list) and len(visits) == 2 and min(visits) >= 0):
         raise ValueError(f"max_value={max_value!r}, visits={visits!r}: give at least 1, and two numbers such as (2, 1)")
     if style == "outcome":
         return "\n".join([trace.program.strip("\n"), _test(trace, max_value)])

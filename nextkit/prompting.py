@@ -16,13 +16,17 @@ the rationale (r, y^ ~ P(. | x, y~, T, e)).
 
 import ast
 import re
+import threading
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 
 from nextkit.naturalize import count_tokens, naturalize
 
 WHY, FIX = "# Why:", "# Fix:"
-_MARK = re.compile(rf"^ {{0,3}}{FIX}(?P<alone>[ \t\r]*$)?", re.M)
+MOST_MARKS = 100  # in one answer; one that goes on and on is none
+_ONE_AT_A_TIME = threading.Lock()  # the filters of warnings are of the whole process
+_MARK = re.compile(rf"(?P<begins>^[ \t>*#-]*)?{FIX}(?P<alone>[ \t\r]*$)?", re.M)
 # An opening fence has one word after it at most, and a space, a colon or nothing before it: the end of an inline ```x```
 # opens nothing.
 _FENCE = re.compile(r"(?<![^\s:])`{3,}[ \t]*+[^\s`]*+[ \t\r]*+\n(.*?)(?:`{3,}|\Z)", re.S)
@@ -114,7 +118,8 @@ def parse_completion(text):
     """The Answer in a completion; never raises.
 
     Takes what stands before `# Fix:` as rationale, and of what follows the program (`parse_program`); the mark begins a
-    line, and in a fenced block, where comments do so too, is all of it. Without it the last fenced block is the program, since a rationale may quote code in others; without a block there is
+    line, if only as a heading or item, and in a fenced block, where comments do so too, is all of it; one in the midst
+    of a line counts where there is no such. Without it the last fenced block is the program, since a rationale may quote code in others; without a block there is
     none. A program that does not parse as Python keeps its text: the judge calls it unparseable.
     """
     if mark := _mark_of(text):
@@ -150,7 +155,7 @@ def shape(program):
 def _syntax(program):
     """The syntax tree of a program as text; None if it is no Python."""
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a model writes may be odd; that is its own affair
             return ast.dump(ast.parse(program))
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: what is nested too deep for the parser
@@ -159,11 +164,9 @@ def _syntax(program):
 
 def _mark_of(text):
     """The match of the mark that the fix stands behind, or None."""
-    for found in _MARK.finditer(text):
-        fenced = text[: found.start()].count("```") % 2 == 1
-        if found["alone"] is not None or not fenced:
-            return found
-    return None
+    found = [(mark, text[: mark.start()].count("```") % 2 == 1) for mark in islice(_MARK.finditer(text), MOST_MARKS)]
+    heads = (mark for mark, fenced in found if mark["begins"] is not None and (mark["alone"] is not None or not fenced))
+    return next(heads, None) or next((mark for mark, fenced in found if not fenced), None)
 
 
 def _blocks(text):

@@ -36,6 +36,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from nextkit.asserts import parse_test
@@ -55,6 +56,8 @@ TRACED = dict(
     truncated=list,
     stdout=str,
 )
+SPARE_STEPS = 100  # of a trace, beyond the first ones and the last of each line
+LONGEST_NAME = 1000  # characters of a function's
 LOST = "the sandbox server was lost twice"
 _EMPTY = dict(op="check", program="0", setup="", tests=[], token="", timeout=5.0, memory=2**29)
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from nextkit.sandbox_server import serve; serve()"
@@ -94,7 +97,7 @@ class Sandbox:
     """
 
     def __init__(self, workers=1, timeout=1.0, memory_mb=512):
-        if not (isinstance(workers, int) and workers > 0 and timeout > 0 and memory_mb > 0):
+        if not (isinstance(workers, Integral) and workers > 0 and timeout > 0 and memory_mb > 0):
             raise ValueError(
                 f"Sandbox(workers={workers!r}, timeout={timeout!r}, memory_mb={memory_mb!r}): give each more than 0, and "
                 "whole workers"
@@ -144,10 +147,12 @@ class Sandbox:
         """
         timeout = arguments.get("timeout", self.timeout) + 1
         reply = self._ask(dict(op="trace", arguments=arguments, stepwise=False), timeout)
+        most = arguments.get("keep", 1000) + arguments["program"].count("\n") + SPARE_STEPS
         for finding in filter(_is_trace, reply["findings"]):
-            return finding | dict(steps=_steps_of(finding))
+            if (steps := _steps_of(finding, most)) is not None:
+                return finding | dict(steps=steps)
         told = self._ask(dict(op="trace", arguments=arguments, stepwise=True), timeout)
-        steps = {step[0]: step for finding in told["findings"] for step in _steps_of(finding) or ()}
+        steps = {step[0]: step for finding in told["findings"] for step in _steps_of(finding, most) or ()}
         hung = reply["ended"] == "timeout"
         return dict(
             steps=list(steps.values()),
@@ -274,18 +279,20 @@ class _Server:
 
 def _is_trace(finding):
     """Whether this is what `run_traced` returns: the program could have written something else on the pipe."""
-    return (
-        finding.keys() == TRACED.keys()
-        and all(map(isinstance, finding.values(), map(TRACED.get, finding)))
-        and _steps_of(finding) is not None
-    )
+    return finding.keys() == TRACED.keys() and all(map(isinstance, finding.values(), map(TRACED.get, finding)))
 
 
-def _steps_of(finding):
-    """The steps that a finding tells, as rows; None if it tells none, or something else."""
+def _steps_of(finding, most):
+    """The steps that a finding tells, as rows; None if it tells none, more than `most`, or something else.
+
+    Few bytes of columns make many of rows, so they are counted before they are made.
+    """
     try:
-        steps = rows(finding["steps"])
-    except (KeyError, ValueError):
+        columns = finding["steps"]
+        if len(columns["lines"]) > most or any(len(name) > LONGEST_NAME for _, name, *_ in columns["frames"]):
+            return None
+        steps = rows(columns)
+    except (KeyError, ValueError, TypeError):
         return None
     return steps if all(map(_is_step, steps)) else None
 

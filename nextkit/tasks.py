@@ -10,6 +10,7 @@ fix which merely suits the shown tests does not count.
 
 import ast
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +45,10 @@ class RepairTask:
     tolerance: float = 0.0
 
     def __post_init__(self):
-        _check(self)
         for name in ("tests", "hidden_tests"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if not isinstance(tests := getattr(self, name), str | tuple) and isinstance(tests, Iterable):
+                object.__setattr__(self, name, tuple(tests))
+        _check(self)
 
 
 def load_tasks(path, split=None):
@@ -82,9 +84,9 @@ def _check(task):
     for name in ("task_id", "description", "buggy", "setup"):
         if not isinstance(getattr(task, name), str):
             raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
-    if not task.tests or isinstance(task.tests, str):
+    if not isinstance(task.tests, tuple) or not task.tests:
         raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements")
-    if isinstance(task.hidden_tests, str) or not isinstance(task.meta, dict):
+    if not isinstance(task.hidden_tests, tuple) or not isinstance(task.meta, dict):
         raise ValueError(f"task {task.task_id!r}: hidden_tests must be a list of assert statements, and meta an object")
     if task.oracle not in ORACLES or not isinstance(task.tolerance, int | float) or task.tolerance < 0:
         raise ValueError(
@@ -111,9 +113,9 @@ def _parsed(task, part, source):
     """The statements of a test."""
     try:
         return ast.parse(source).body
-    except (SyntaxError, TypeError, ValueError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"task {task.task_id!r}: {part} is not valid Python: {error}; found {source!r}: write it as one statement, "
+            f"task {task.task_id!r}: {part} is not valid Python: {error}; found {str(source)[:200]!r}: write it as one statement, "
             "such as 'assert f(1) == 2'"
         ) from None
 

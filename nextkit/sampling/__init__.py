@@ -10,6 +10,7 @@ together, each row dropped when it has ended.
 
 import time
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Protocol
 
 from nextkit.prompting import WHY, Prompt, messages, parse_completion, parse_program
@@ -83,9 +84,9 @@ def as_texts(stop):
 
 def check_drawing(n, temperature):
     """Raises ValueError for a number of samples, or a temperature, that cannot be."""
-    if not (isinstance(n, int) and n > 0):
+    if not (isinstance(n, Integral) and n > 0):
         raise ValueError(f"n is {n!r}: give a whole number of samples, at least 1")
-    if not (isinstance(temperature, int | float) and temperature >= 0):
+    if not (isinstance(temperature, Real) and temperature >= 0):
         raise ValueError(f"temperature is {temperature!r}: give 0, which is greedy, or more")
 
 

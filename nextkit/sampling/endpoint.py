@@ -186,13 +186,14 @@ class EndpointSampler:
 
         try:
             response = self._send(path, body)
+            if response.status_code == 404 and body["model"] in self._loaded:  # the server was started again
+                response = self._ask_to_load(body["model"], self._loaded[body["model"]])
+                if _is_loaded(response):
+                    return f"the adapter {body['model']!r} had to be loaded again", None
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}", None
         if response.status_code in PASSING:
             return f"status {response.status_code}: {response.text[:200]}", None
-        if response.status_code == 404 and body["model"] in self._loaded:  # the server was started again
-            self._load(body["model"], self._loaded[body["model"]])
-            return f"the adapter {body['model']!r} had to be loaded again", None
         if response.status_code != 200:
             mend = self._mend(response, body["model"])
             raise EndpointError(
@@ -258,14 +259,21 @@ class EndpointSampler:
                 self._loaded[name] = folder
         return name
 
+    def _ask_to_load(self, name, path):
+        return self._send("/load_lora_adapter", dict(lora_name=name, lora_path=path))
+
     def _load(self, name, path):
-        response = self._send("/load_lora_adapter", dict(lora_name=name, lora_path=path))
-        if response.status_code != 200 and "already" not in response.text:
+        response = self._ask_to_load(name, path)
+        if not _is_loaded(response):
             raise EndpointError(
                 f"{self.url} does not load the adapter {path!r}: status {response.status_code}: {response.text[:200]}. "
                 "vLLM does, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; for another server, "
                 f"nextkit.merge({path!r}, 'merged'), serve that folder, and give adapters={{{path!r}: its name}}"
             )
+
+
+def _is_loaded(response):
+    return response.status_code == 200 or "already" in response.text
 
 
 def _folder(adapter):

@@ -89,16 +89,25 @@ def check_adapter(adapter, path):
         raise ValueError(f"no LoRA adapter in {str(adapter)!r}: give a folder that finetune made{hint}")
     config = json.loads((folder / "adapter_config.json").read_text())
     base = config.get("base_model_name_or_path") or path
-    if Path(base).is_dir() and Path(path).is_dir() and os.path.realpath(base) != os.path.realpath(path):
+    if Path(base).is_dir() and Path(path).is_dir() and not _are_same(base, path):
         raise ValueError(f"the adapter {str(adapter)!r} was tuned for {base!r}, not for {path!r}: sample from its base")
+
+
+def _are_same(one, other):
+    """Whether two folders hold the same model: they are one folder, or their files are the same."""
+    hashes = (fingerprint(folder).rpartition(" ")[2] for folder in (one, other))
+    return os.path.realpath(one) == os.path.realpath(other) or len({*hashes}) == 1
 
 
 def check_attention(path, config):
     """Raises ValueError where a model remembers what it read otherwise than by attention to each token of it."""
-    from transformers.cache_utils import DynamicCache, DynamicLayer
+    from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
 
-    layers = DynamicCache(config=config).layers
-    if config.model_type == "rwkv" or not all(isinstance(layer, DynamicLayer) for layer in layers):
+    try:
+        layers = DynamicCache(config=config).layers
+    except Exception:  # of a kind that the library makes another cache for; then loading or sampling says what is wrong
+        layers = []
+    if config.model_type == "rwkv" or any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in layers):
         raise ValueError(
             f"the model {path!r} is of the kind {config.model_type}, whose memory is not of attention alone, and the n "
             f"samples of a prompt could not share it: {SERVED}"

@@ -6,6 +6,7 @@ seen is kept as it is and written down at the end, because most of it is never s
 record for each step would take longer to make, and Python's garbage collector to go through, than most lines to run.
 """
 
+import collections
 import contextlib
 import inspect
 import sys
@@ -62,22 +63,24 @@ class Recorder:
 
     tell: called with each step as it ends, already written down, for a program that may never come back.
 
-    What is known of step n: `places[n]`, its line; `whose[n]`, its frame's place in `frames`; in `changes`, four places
-    in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event, value,
-    expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or -1,
-    place in `frames` where it began): a generator that goes on at another depth is told anew.
+    What is known of step n: `places[n]`, its line; `whose[n]`, the number of its frame in `frames`; in `changes`, four
+    places in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event,
+    value, expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or
+    -1, number under which it began): a generator that goes on at another depth gets another number. marks: how long
+    `changes` was as each of the last steps began.
     """
 
     def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
         self.plan, self.lines, self.codes, self.last_line = plan, plan.lines, plan.codes, len(plan.lines) - 1
-        self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, keep, max_value, max_bytes
+        self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, int(keep), max_value, max_bytes
         self.source, self.output, self.tell = source, output, tell
         self.max_depth = sys.getrecursionlimit() - 15
         self.deadline = time.monotonic() + timeout
-        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = [], [], [], [], {}, {}
+        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = {}, {}, {}, [], {}, {}
+        self.frame_count, self.marks = 0, collections.deque(maxlen=3)
         self.truncated, self.suspended, self.shared = [], {}, None
         self.at, self.count, self.pause, self.scanned = None, 0, 0 if tell else min(64, max_steps), 0
-        self.forget = keep + FORGET
+        self.forget = self.keep + FORGET
         self.told = {}  # id of an exception -> ids of the frames in which it was told or that it passed
         self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
@@ -94,20 +97,20 @@ class Recorder:
         at.depth = depth = caller.depth + 1 if caller is not None else 1
         if depth >= self.max_depth:
             self._too_deep(depth)
-        at.caller, at.frame, at.code, at.line = caller, frame, code, QUIET
-        at.number = at.first = number = len(self.frames)
+        at.caller, at.frame, at.code, at.line, at.step = caller, frame, code, QUIET, None
+        at.number = at.first = number = self.frame_count
+        self.frame_count = number + 1
         known = at.known = {}
         at.watched = {}
         seen = at.seen = frame.f_locals if code.looks else None
         self.at = at
         if not code.is_function:
-            at.step = None
-            self.frames.append((code.name, depth, -1, number))
+            self.frames[number] = code.name, depth, -1, number
             return
         if code.data and (self.shared is None or caller is None or not caller.code.is_function):
             self._share(frame)
         index = self.count
-        self.frames.append((code.name, depth, index, number))
+        self.frames[number] = code.name, depth, index, number
         self._begin(at, code.line)
         for name in code.parameters:
             try:
@@ -149,8 +152,9 @@ class Recorder:
         at.caller = self.at
         depth = self.at.depth + 1 if self.at is not None else 1
         if depth != at.depth:
-            at.depth, at.number = depth, len(self.frames)
-            self.frames.append((at.code.name, depth, -1, at.first))
+            at.depth, at.number = depth, self.frame_count
+            self.frame_count += 1
+            self.frames[at.number] = at.code.name, depth, -1, at.first
         self.at = at
         self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start)
 
@@ -167,8 +171,8 @@ class Recorder:
             self._check(index)
         self.count = index + 1
         at.step = index
-        self.places.append(line.start)
-        self.whose.append(at.number)
+        self.places[index] = line.start
+        self.whose[index] = at.number
 
     def returned(self, code, offset, value):
         """The current frame returns."""
@@ -396,8 +400,8 @@ class Recorder:
             self._check(index)
         self.count = index + 1
         at.step = index
-        self.places.append(place)
-        self.whose.append(at.number)
+        self.places[index] = place
+        self.whose[index] = at.number
 
     def _end(self, at, event, value):
         step = at.step
@@ -435,10 +439,11 @@ class Recorder:
         self.pause = min(index + 64, self.max_steps)
         if index >= self.forget:
             self._forget()
-            self.forget = index + FORGET
+            self.forget = index + max(FORGET, self.keep)
         if self.tell is not None and index <= self.keep:
             self.pause = index + 1
-            self.tell(self.written([*range(max(0, index - 2), index)]))
+            self.marks.append(len(self.changes))
+            self.tell(self.written([*range(max(0, index - 2), index)], since=self.marks[0]))
 
     def stop(self, limit):
         """End the program, which reached a limit; at every line again, should it catch this."""
@@ -471,53 +476,71 @@ class Recorder:
     def _forget(self):
         """Forget what is known of steps that are not kept; returns the numbers of those that are, in order.
 
-        Kept are the first ones, of later ones each line's last one that has something to say, and the end.
+        Kept are the first ones, of later ones each line's last one that had something to say, and the end. Steps of
+        frames that have not ended may have something to say yet: what they are is kept as well.
         """
         late = {}
-        for step in sorted({*self.changes[::4], *self.ends, *self.prints}):
+        for step in (*self.changes[::4], *self.prints, *self.ends):  # of recursive calls the last to end
             if step >= self.keep:
                 late[self.places[step]] = step
         kept = {*late.values(), *range(min(self.keep, self.count)), *range(max(0, self.count - TAIL), self.count)}
         fours = zip(*[iter(self.changes)] * 4, strict=True)
         self.changes = [part for four in fours if four[0] in kept for part in four]
-        self.ends = {step: end for step, end in self.ends.items() if step in kept}
-        self.prints = {step: text for step, text in self.prints.items() if step in kept}
+        known = kept | {frame.step for frame in self._open()}
+        self.ends, self.prints, self.places, self.whose = (
+            {step: what for step, what in column.items() if step in known}
+            for column in (self.ends, self.prints, self.places, self.whose)
+        )
+        used = {*self.whose.values(), *(frame.number for frame in self._open())}
+        self.frames = {number: frame for number, frame in self.frames.items() if number in used}
         return sorted(kept)
 
-    def written(self, steps=None):
+    def _open(self):
+        """The frames that have not ended."""
+        at = self.at
+        while at is not None:
+            yield at
+            at = at.caller
+        yield from self.suspended.values()
+
+    def written(self, steps=None, since=0):
         """All steps, or these, written down as columns; `nextkit.tracer.rows` makes a row of each step.
 
-        The values are literals, each as long as the cap on bytes allows to all of them.
+        The values are literals, each as long as the cap on bytes allows to all of them. since: where among the changes
+        those of these steps begin.
         """
-        count, limit = self.count if steps is None else len(steps), self.max_value
-        values = count + len(self.changes) // 4 if count > 64 else count
+        numbers = [*self.places] if steps is None else steps
+        limit, changes = self.max_value, self._compared(self.changes[since:])
+        values = len(numbers) + len(changes) // 4 if len(numbers) > 64 else len(numbers)
         if values * limit > self.max_bytes:
             limit = max(24, self.max_bytes // values)
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
-        places, whose = self.places, self.whose
         if steps is not None:
-            places, whose = [places[step] for step in steps], [whose[step] for step in steps]
-        numbers, paths, literals = self._written(limit)
-        ends = [(step, event, render(value, limit), where) for step, (event, value, where) in self.ends.items()]
+            chosen = {*steps}
+            changes = [part for four in zip(*[iter(changes)] * 4, strict=True) if four[0] in chosen for part in four]
+        ends = [(step, *self.ends[step]) for step in numbers if step in self.ends]
+        whose = [self.whose[step] for step in numbers]
         return {
-            "frames": self.frames, "numbers": steps, "lines": places, "whose": whose, "changed": numbers,
-            "paths": paths, "literals": literals, "ends": ends, "prints": [*self.prints.items()],
-        }  # fmt: skip
+            "frames": [(number, *self.frames[number]) for number in dict.fromkeys(whose)],
+            "numbers": numbers,
+            "lines": [self.places[step] for step in numbers],
+            "whose": whose,
+            "changed": changes[::4],
+            "paths": changes[1::4],
+            "literals": [
+                repr(new) if type(new) is int and LITTLE_BELOW < new < LITTLE else render(new, limit)
+                for new in changes[3::4]
+            ],
+            "ends": [(step, event, render(value, limit), where) for step, event, value, where in ends],
+            "prints": [(step, self.prints[step]) for step in numbers if step in self.prints],
+        }
 
-    def _written(self, limit):
-        """Three lists: of each change the number of its step, its path, its literal."""
-        changes = self.changes
-        if any(changes[2::4]):
-            changes = self._compared()
-        literals = [
-            repr(new) if type(new) is int and LITTLE_BELOW < new < LITTLE else render(new, limit)
-            for new in changes[3::4]
-        ]
-        return changes[::4], changes[1::4], literals
-
-    def _compared(self):
-        """All changes, those in place by what is different."""
-        found, parts = [], iter(self.changes)
+    @staticmethod
+    def _compared(changes):
+        """The changes, those in place by what is different."""
+        if not any(changes[2::4]):
+            return changes
+        found, parts = [], iter(changes)
         for step, path, old, new in zip(parts, parts, parts, parts, strict=True):
             told = ((path, new),) if old is None else differences(path, old, new)
             for path, now in told:

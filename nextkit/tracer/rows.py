@@ -14,14 +14,14 @@ def rows(columns):
     """
     try:
         return list(_rows(**columns).values())
-    except (TypeError, AttributeError, LookupError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError) as error:
         raise ValueError(f"these columns are no steps: {error}") from error
 
 
 def _rows(*, frames, numbers, lines, whose, changed, paths, literals, ends, prints):
-    found = {}
-    for number, line, who in zip(range(len(lines)) if numbers is None else numbers, lines, whose, strict=True):
-        name, depth, begin, frame = frames[who]
+    found, known = {}, {number: rest for number, *rest in frames}
+    for number, line, who in zip(numbers, lines, whose, strict=True):
+        name, depth, begin, frame = known[who]
         event = "call" if number == begin else "line"
         found[number] = [number, line, name, depth, [], event, "", "", "", frame]
     for number, path, literal in zip(changed, paths, literals, strict=True):

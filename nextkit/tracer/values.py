@@ -233,7 +233,7 @@ def describe_exception(error, limit=200):
     """`Type: message`, or the type alone where there is no message; the program's own `__str__` is not called."""
     kind = type(error)
     message = ""
-    if kind in SYNTAX and error.lineno:
+    if kind in SYNTAX and type(error.msg) is str and type(error.lineno) is int and 0 < error.lineno < LONG_INT:
         message = f"{error.msg} (line {error.lineno})"
     elif all(type(argument) in ATOMS for argument in error.args):
         own = any(
