@@ -311,3 +311,18 @@ def test_where_the_kernel_refuses_nothing_is_left_behind(refused):
     with refused._server() as server:
         left = [pid for pid in descendants(server.started().process.pid) if Path(f"/proc/{pid}/cmdline").exists()]
     assert len(left) == (1 if "own processes" in refused.isolation else 0)  # the server itself
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        dict(frames=[[0, "f", 1, 0, 0]], numbers=[*range(5000)], lines=[1] * 5000, whose=[0] * 5000),
+        dict(frames=[[0, "f" * 5000, 1, 0, 0]], numbers=[0], lines=[1], whose=[0]),
+        dict(frames=[[0, 7, 1, 0, 0]], numbers=[0], lines=[1], whose=[0]),
+        dict(frames=7),
+        dict(frames=[[0, "f", 1, 0, 0]], numbers=[[]], lines=[1], whose=[0]),
+    ],
+)
+def test_columns_that_no_tracer_wrote_are_no_steps(columns):
+    rest = {name: [] for name in ("changed", "paths", "literals", "ends", "prints")}
+    assert module._steps_of(dict(steps=rest | columns), most=1000) is None

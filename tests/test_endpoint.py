@@ -332,3 +332,9 @@ def test_notebooks_sample_here_from_a_model_that_is_here(tiny_model, monkeypatch
 def test_a_server_that_notebooks_are_given_without_a_model_is_named_with_the_mend():
     with pytest.raises(ValueError, match="names no model of the server: write http://localhost:8000/v1#name"):
         notebook.server_and_model("http://localhost:8000/v1")
+
+
+def test_a_failure_that_passes_while_an_adapter_is_loaded_again_is_tried_again(server, sampler):
+    sampler.sample(PROMPTS[:1], 1, adapter="runs/a/adapter")
+    server.plan = [(404, "model not found"), (503, "not yet"), (404, "model not found")]
+    assert sampler.sample(PROMPTS[:1], 1, adapter="runs/a/adapter", seed=1)[0][0].fix == "def f(): pass"

@@ -138,3 +138,8 @@ def test_a_trace_of_another_task_is_refused(task):
     found = trace_in_process(task.buggy, task.tests[0], task_id="t/9")
     with pytest.raises(ValueError, match="trace is of task 't/9', the task is 't/1'"):
         build_prompt(task, found)
+
+
+@pytest.mark.parametrize("head", ["## Fix:", "### Fix:", "- # Fix:", "> # Fix:", "    # Fix:", "It adds. # Fix:"])
+def test_a_mark_may_be_a_heading_or_an_item(head):
+    assert parse_completion(f"So.\n{head}\n```python\nx = 1\n```\nTry:\n```python\nprint(x)\n```").fix == "x = 1"

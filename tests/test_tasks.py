@@ -106,3 +106,13 @@ def test_a_test_may_assert_in_other_ways(task, tmp_path, test):
 def test_hidden_tests_as_one_text_are_refused(task, tmp_path):
     with pytest.raises(ValueError, match="'t/1': hidden_tests must be a list"):
         save_tasks([replace(task, hidden_tests="assert f(1) == 2")], tmp_path / "t.jsonl")
+
+
+def test_tests_may_come_from_a_generator(task):
+    assert replace(task, tests=(test for test in task.tests)) == task
+
+
+@pytest.mark.parametrize("wrong", [dict(hidden_tests=None), dict(tests=("-" * 100_000,)), dict(tests=7)])
+def test_what_is_no_test_is_refused_by_the_tasks_name(task, wrong):
+    with pytest.raises(ValueError, match="task 't/1'"):
+        replace(task, **wrong)

@@ -472,3 +472,10 @@ def test_that_the_tracer_stops_a_program_is_no_exception_of_its():
     for steps in range(1000, 1006):
         trace = trace_in_process(loop, "assert f(3) == 1", max_steps=steps)
         assert trace.outcome == "timeout" and not any(step.event == "exception" for step in trace.steps)
+
+
+@pytest.mark.parametrize("line", ["E()", "10 ** 5000", "-1", "True"])
+def test_a_syntax_error_of_the_programs_own_making_runs_nothing(line):
+    program = f"class E:\n    def __format__(self, _):\n        print('run')\n    __bool__ = __str__ = __format__\ndef f():\n    e = SyntaxError('x')\n    e.lineno = {line}\n    raise e"
+    found = trace_in_process(program, "assert f() == 1")
+    assert (found.outcome, found.exception[:11], found.stdout) == ("error", "SyntaxError", "")

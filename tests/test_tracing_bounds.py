@@ -4,7 +4,7 @@ import pytest
 
 from nextkit.sandbox import Sandbox
 from nextkit.tasks import RepairTask
-from nextkit.tracer import literal
+from nextkit.tracer import Traced, literal
 from nextkit.tracing import trace, trace_in_process
 
 ENDLESS = "def f(n):\n    while True:\n        n += 1"
@@ -159,3 +159,30 @@ def test_objects_that_all_lead_to_each_other_are_followed_to_the_end(kind, add):
 def test_a_value_that_many_paths_lead_to_is_looked_at_once(line):
     program = f"def f(n):\n    x = y = [1]\n    for i in range(n):\n        {line}\n    y.append(2)\n    y[0] = 5\n    return n"
     assert trace_in_process(program, "assert f(40) == 40", timeout=60).outcome == "passed"
+
+
+MANY_CALLS = "def g(k):\n    return k + 1\ndef f(n):\n    x = 0\n    for i in range(n):\n        x = g(x)\n    return x"
+
+
+def test_a_long_run_of_many_calls_keeps_no_more_than_is_told_of_it():
+    traced = Traced(MANY_CALLS, "assert f(3000) == 3000", "")
+    found = traced.record(max_steps=10**6, keep=50, timeout=60, max_value=200, max_bytes=10**6)
+    assert (found["outcome"], found["executed"]) == ("passed", 12_004)
+    assert max(len(column) for column in found["steps"].values()) < 120
+
+
+def test_a_hang_after_many_calls_is_told_up_to_its_line(sandbox):
+    program = MANY_CALLS.replace("return x", "return -1 in itertools.count()").replace(
+        "def g", "import itertools\ndef g", 1
+    )
+    program = program.replace("return k + 1", "s = str(k) * 40\n    return k + 1")
+    arguments = dict(program=program, test="assert f(150) == 150", setup="", timeout=0.5)
+    found = sandbox.trace(**arguments)
+    assert (found["outcome"], len(found["steps"]), found["steps"][-1][1]) == ("timeout", 753, 7)
+
+
+def test_of_recursive_calls_past_what_is_kept_the_last_to_end_is_told():
+    program = "def f(n):\n    if n == 0:\n        return 0\n    return 1 + f(n - 1)"
+    found = trace_in_process(program, "assert f(90) == 90", keep=10)
+    late = [step for step in found.steps if step.event == "return" and step.line == 4 and step.index >= 10]
+    assert late[0].value == "87"
