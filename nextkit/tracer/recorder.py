@@ -63,11 +63,11 @@ class Recorder:
 
     tell: called with each step as it ends, already written down, for a program that may never come back.
 
-    What is known of step n: `places[n]`, its line; `whose[n]`, the number of its frame in `frames`; in `changes`, four
-    places in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event,
-    value, expression; in `prints`, what it printed. A frame is (name, depth, number of the step in which it begins or
-    -1, number under which it began): a generator that goes on at another depth gets another number. marks: how long
-    `changes` was as each of the last steps began.
+    What is known of step n: `places[n]`, its line; `whose[n]`, its frame's place in `frames`; in `changes`, four places
+    in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event, value,
+    expression; in `prints`, what it printed. A frame is (its place, name, depth, number of the step in which it begins
+    or -1, place where it began): a generator that goes on at another depth is told anew; None once it is forgotten.
+    marks: how long `changes` was as each of the last steps began.
     """
 
     def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
@@ -76,11 +76,11 @@ class Recorder:
         self.source, self.output, self.tell = source, output, tell
         self.max_depth = sys.getrecursionlimit() - 15
         self.deadline = time.monotonic() + timeout
-        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = {}, {}, {}, [], {}, {}
-        self.frame_count, self.marks = 0, collections.deque(maxlen=3)
+        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = [], [], [], [], {}, {}
+        self.marks = collections.deque(maxlen=3)
         self.truncated, self.suspended, self.shared = [], {}, None
         self.at, self.count, self.pause, self.scanned = None, 0, 0 if tell else min(64, max_steps), 0
-        self.forget = self.keep + FORGET
+        self.forget, self.held, self.seen_frames = self.keep + FORGET, (), 0  # see _forget
         self.told = {}  # id of an exception -> ids of the frames in which it was told or that it passed
         self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
@@ -98,19 +98,18 @@ class Recorder:
         if depth >= self.max_depth:
             self._too_deep(depth)
         at.caller, at.frame, at.code, at.line, at.step = caller, frame, code, QUIET, None
-        at.number = at.first = number = self.frame_count
-        self.frame_count = number + 1
+        at.number = at.first = number = len(self.frames)
         known = at.known = {}
         at.watched = {}
         seen = at.seen = frame.f_locals if code.looks else None
         self.at = at
         if not code.is_function:
-            self.frames[number] = code.name, depth, -1, number
+            self.frames.append((number, code.name, depth, -1, number))
             return
         if code.data and (self.shared is None or caller is None or not caller.code.is_function):
             self._share(frame)
         index = self.count
-        self.frames[number] = code.name, depth, index, number
+        self.frames.append((number, code.name, depth, index, number))
         self._begin(at, code.line)
         for name in code.parameters:
             try:
@@ -152,9 +151,8 @@ class Recorder:
         at.caller = self.at
         depth = self.at.depth + 1 if self.at is not None else 1
         if depth != at.depth:
-            at.depth, at.number = depth, self.frame_count
-            self.frame_count += 1
-            self.frames[at.number] = at.code.name, depth, -1, at.first
+            at.depth, at.number = depth, len(self.frames)
+            self.frames.append((at.number, at.code.name, depth, -1, at.first))
         self.at = at
         self._begin(at, self.lines[min(frame.f_lineno, self.last_line)].start)
 
@@ -171,8 +169,8 @@ class Recorder:
             self._check(index)
         self.count = index + 1
         at.step = index
-        self.places[index] = line.start
-        self.whose[index] = at.number
+        self.places.append(line.start)
+        self.whose.append(at.number)
 
     def returned(self, code, offset, value):
         """The current frame returns."""
@@ -400,8 +398,8 @@ class Recorder:
             self._check(index)
         self.count = index + 1
         at.step = index
-        self.places[index] = place
-        self.whose[index] = at.number
+        self.places.append(place)
+        self.whose.append(at.number)
 
     def _end(self, at, event, value):
         step = at.step
@@ -476,8 +474,8 @@ class Recorder:
     def _forget(self):
         """Forget what is known of steps that are not kept; returns the numbers of those that are, in order.
 
-        Kept are the first ones, of later ones each line's last one that had something to say, and the end. Steps of
-        frames that have not ended may have something to say yet: what they are is kept as well.
+        Kept are the first ones, of later ones each line's last one that had something to say, and the end. Frames that
+        have not ended may have something to say yet. Lines and frames stay as numbers, 16 bytes a step.
         """
         late = {}
         for step in (*self.changes[::4], *self.prints, *self.ends):  # of recursive calls the last to end
@@ -486,13 +484,14 @@ class Recorder:
         kept = {*late.values(), *range(min(self.keep, self.count)), *range(max(0, self.count - TAIL), self.count)}
         fours = zip(*[iter(self.changes)] * 4, strict=True)
         self.changes = [part for four in fours if four[0] in kept for part in four]
-        known = kept | {frame.step for frame in self._open()}
-        self.ends, self.prints, self.places, self.whose = (
-            {step: what for step, what in column.items() if step in known}
-            for column in (self.ends, self.prints, self.places, self.whose)
-        )
-        used = {*self.whose.values(), *(frame.number for frame in self._open())}
-        self.frames = {number: frame for number, frame in self.frames.items() if number in used}
+        self.prints = {step: text for step, text in self.prints.items() if step in kept}
+        known = kept | {frame.step for frame in self._open()}  # of these it must be known whether they have raised
+        self.ends = {step: end for step, end in self.ends.items() if step in known}
+        used = {self.whose[step] for step in kept} | {frame.number for frame in self._open()}
+        held = {*self.held, *range(self.seen_frames, len(self.frames))}
+        for number in held - used:
+            self.frames[number] = None
+        self.held, self.seen_frames = held & used, len(self.frames)
         return sorted(kept)
 
     def _open(self):
@@ -509,21 +508,24 @@ class Recorder:
         The values are literals, each as long as the cap on bytes allows to all of them. since: where among the changes
         those of these steps begin.
         """
-        numbers = [*self.places] if steps is None else steps
-        limit, changes = self.max_value, self._compared(self.changes[since:])
-        values = len(numbers) + len(changes) // 4 if len(numbers) > 64 else len(numbers)
+        count = self.count if steps is None else len(steps)
+        limit, changes = self.max_value, self._compared(self.changes[since:] if since else self.changes)
+        values = count + len(changes) // 4 if count > 64 else count
         if values * limit > self.max_bytes:
             limit = max(24, self.max_bytes // values)
             self.truncated += [] if "bytes" in self.truncated else ["bytes"]
+        lines, whose, frames, ends, prints = self.places, self.whose, self.frames, self.ends, self.prints
         if steps is not None:
             chosen = {*steps}
             changes = [part for four in zip(*[iter(changes)] * 4, strict=True) if four[0] in chosen for part in four]
-        ends = [(step, *self.ends[step]) for step in numbers if step in self.ends]
-        whose = [self.whose[step] for step in numbers]
+            lines, whose = [lines[step] for step in steps], [whose[step] for step in steps]
+            frames = [frames[number] for number in dict.fromkeys(whose)]
+            ends = {step: ends[step] for step in steps if step in ends}
+            prints = {step: prints[step] for step in steps if step in prints}
         return {
-            "frames": [(number, *self.frames[number]) for number in dict.fromkeys(whose)],
-            "numbers": numbers,
-            "lines": [self.places[step] for step in numbers],
+            "frames": frames,
+            "numbers": steps,
+            "lines": lines,
             "whose": whose,
             "changed": changes[::4],
             "paths": changes[1::4],
@@ -531,8 +533,8 @@ class Recorder:
                 repr(new) if type(new) is int and LITTLE_BELOW < new < LITTLE else render(new, limit)
                 for new in changes[3::4]
             ],
-            "ends": [(step, event, render(value, limit), where) for step, event, value, where in ends],
-            "prints": [(step, self.prints[step]) for step in numbers if step in self.prints],
+            "ends": [(step, event, render(value, limit), where) for step, (event, value, where) in ends.items()],
+            "prints": [*prints.items()],
         }
 
     @staticmethod

@@ -20,7 +20,7 @@ def rows(columns):
 
 def _rows(*, frames, numbers, lines, whose, changed, paths, literals, ends, prints):
     found, known = {}, {number: rest for number, *rest in frames}
-    for number, line, who in zip(numbers, lines, whose, strict=True):
+    for number, line, who in zip(range(len(lines)) if numbers is None else numbers, lines, whose, strict=True):
         name, depth, begin, frame = known[who]
         event = "call" if number == begin else "line"
         found[number] = [number, line, name, depth, [], event, "", "", "", frame]
