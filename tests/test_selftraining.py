@@ -300,6 +300,8 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_files(tasks, tmp_path, mo
         return Adapter(str(out), base, len(examples), 1, 1, (1.0,), 0.0)
 
     monkeypatch.setattr(stages, "finetune", fake)
+    for name in ("trace_all", "judge_all", "judge_buggy"):  # forty runs of the same programs: run each once
+        monkeypatch.setattr(stages, name, remembered(getattr(stages, name)))
     whole = train(tmp_path / "whole").table
     wanted = contents(tmp_path / "whole")
     for number in range(99):
@@ -308,6 +310,19 @@ def test_a_run_killed_at_any_write_goes_on_to_the_same_files(tasks, tmp_path, mo
             break
         assert train(folder).table.equals(whole) and contents(folder) == wanted
     assert number > 12  # two splits of traces; draws, verdicts, adapters and evaluations of two rounds
+
+
+def remembered(function):
+    """The function, which answers what it was asked before from memory, also in a fork."""
+    known = {}
+
+    def answer(*asked, **how):
+        key = repr((asked, how))
+        if key not in known:
+            known[key] = function(*asked, **how)
+        return known[key]
+
+    return answer
 
 
 def killed(work, number, when):
