@@ -4,10 +4,10 @@ settings_table()      # name, ours, the paper's, what it means
 """
 
 from dataclasses import dataclass, field, fields
-from numbers import Real
 
 from nextkit.finetuning import LoraSettings
 from nextkit.naturalize import STYLES
+from nextkit.sampling import check_drawing
 
 SHOWN = ("trace", "outcome", "nothing")
 KEPT = ("passed", "faithful", "random")
@@ -59,8 +59,7 @@ class SelfTrainingSettings:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1, or None")
         if self.style not in STYLES:
             raise ValueError(f"style is {self.style!r}: choose one of {', '.join(STYLES)}")
-        if not (isinstance(self.temperature, Real) and self.temperature >= 0):
-            raise ValueError(f"temperature is {self.temperature!r}: give 0, which is greedy, or more")
+        check_drawing(self.samples, self.temperature)
         if isinstance(self.few_shot, str):
             raise ValueError("few_shot is one text: give how many of the kit's own examples, or a tuple of your texts")
         if not 0 <= self.hard <= 1:

@@ -11,8 +11,8 @@ in the language of the offline models alike, and each finding is held against th
     edit        In `t += x` change `+=` to `-=`; replace `<` with `<=`
 
 The rules are careful. What is not surely said of this run is no claim: what comes after `if` or `given`, a state that
-should be, what is said of another input, of the fixed program or by a docstring, what is denied, code that stands in the program, a
-value that goes on ("3 more than"). What cannot be decided is None.
+should be, what is said of another input, of the fixed program or by a docstring, what is denied, code that stands in
+the program, a value that goes on ("3 more than"). What cannot be decided is None.
 """
 
 import ast

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import random
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nextkit.datasets.mutate import CATALOGUE, random_edit
@@ -81,7 +81,7 @@ def functions():
 
     alone = [found for module, tree in _modules() for found in _alone(module, tree)]
     suited = ((f, _signatures(f)) for f in tqdm(alone, desc="standard library", unit="function"))
-    return [LibraryFunction(f.name, f.description, f.program, f.entry, kinds) for f, kinds in suited if kinds]
+    return [replace(function, kinds=kinds) for function, kinds in suited if kinds]
 
 
 def draw_library_task(rng, shown=3, hidden=6):

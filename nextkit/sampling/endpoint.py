@@ -58,8 +58,9 @@ class EndpointSampler:
     before the second try, doubled each time.
 
     An adapter is named by its folder and weights: the server is asked once to load it under that name (vLLM, started
-    with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round, and again if it forgot it. adapters: {folder: name} for those
-    that the server knows already, such as a folder with the adapter merged in that `transformers serve` loads by name.
+    with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1), a new name for each round, and again if it
+    forgot it. adapters: {folder: name} for those that the server knows already, such as a folder with the adapter
+    merged in that `transformers serve` loads by name.
     """
 
     def __init__(
