@@ -238,6 +238,23 @@ def test_numpy_works_in_the_sandbox(task, sandbox):
     assert found.steps[1].changes == (("a", "array([0, 1, 2])"),) and found.got == "3"
 
 
+@pytest.mark.parametrize(
+    ("made", "line", "change"),
+    [
+        ("bytearray(3)", "b[1] = 7", ("b", "bytearray([0, 7, 0])")),
+        ("bytearray(3)", "b.append(9)", ("b", "bytearray([0, 0, 0, 9])")),
+        ("bytearray(1000)", "b[999] = 7", ("b[999]", "7")),
+        ("bytearray(1000)", "b[5] = 0", None),
+        ("array.array('d', [0.0] * 1000)", "b[7] = -0.0", ("b[7]", "-0.0")),
+        ("array.array('q', [2 ** 40, 5])", "b[0] = 2 ** 40", None),
+        ("array.array('q', [2 ** 40, 5])", "b[0] = 1", ("b", "array([1, 5])")),
+    ],
+)
+def test_changes_in_a_buffer_of_numbers_are_seen(made, line, change):
+    found = trace_in_process(f"import array\ndef f():\n    b = {made}\n    {line}\n    return 1", "assert f() == 1")
+    assert [s.changes for s in found.steps if s.line == 4] == [(change,) if change else ()]
+
+
 def test_pandas_values_are_written_by_their_contents():
     pytest.importorskip("pandas")
     program = "import pandas as pd\ndef f():\n    d = pd.DataFrame({'x': [1, 2]})\n    d['y'] = d.x * 2\n    s = d.y\n    return 1"

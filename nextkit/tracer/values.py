@@ -28,6 +28,7 @@ CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodTyp
 SEQUENCES = frozenset(
     {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
 )
+BUFFERS = frozenset({array.array, bytearray})  # sequences of plain numbers, copied and compared as bytes
 DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
 DATA = ATOMS | SEQUENCES | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
@@ -56,8 +57,8 @@ class Shot:
 
     kind: its type. keys: of a dict, the names of an object's attributes, or None. items: its elements, the same
     objects. kinds: their types. parts: position -> Shot or Text of each element that can itself change. size: elements
-    at all levels, those of a Shot that occurs at two places once. own: whether objects of the program's classes are
-    inside. shared: whether a Shot occurs at two places.
+    at all levels, those of a Shot that occurs at two places once; of a buffer, eight bytes count as one. own: whether
+    objects of the program's classes are inside. shared: whether a Shot occurs at two places.
     """
 
     __slots__ = ("items", "keys", "kind", "kinds", "own", "parts", "shared", "size")
@@ -79,6 +80,8 @@ def freeze(value, above=(), known=None):
         return value
     if kind is list:
         keys, items, own = None, value[:], False
+    elif kind in BUFFERS:
+        return Shot(kind, None, value[:], {*map(type, value[:1])}, None, memoryview(value).nbytes // 8, False)
     else:
         found = _contents(value, kind)
         if found is None:
@@ -120,6 +123,8 @@ def same(value, shot, known=None):
         return False
     if shot.kind is list:
         items = value
+    elif shot.kind in BUFFERS:
+        return bytes(value) == bytes(shot.items)
     else:
         keys, items, _ = _contents(value, shot.kind)
         if keys is not None and not _identical(keys, shot.keys):
@@ -534,7 +539,7 @@ def _display_order(shot):
     places = range(len(shot.items))
     if issubclass(shot.kind, (set, frozenset)) and {*map(type, shot.items)} in ({int}, {str}):
         return sorted(places, key=shot.items.__getitem__)
-    return list(places)
+    return places
 
 
 def _part(shot, place):
@@ -558,7 +563,7 @@ def _changed(old, new, known):
     elif new.keys is not None and not _identical(new.keys[: len(old.keys)], old.keys):
         return None
     else:
-        pairs = [(place, place if place < len(old.items) else None) for place in range(len(new.items))]
+        pairs = ((place, place if place < len(old.items) else None) for place in range(len(new.items)))
     return [
         (place, before) for place, before in pairs if before is None or not _same_part(old, before, new, place, known)
     ]
