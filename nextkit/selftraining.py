@@ -150,7 +150,8 @@ def _hard(stages, train):
     hard = hard_tasks(train, verdicts, s.hard)
     if s.hard_samples not in (None, s.samples):
         return hard, stages.draw(hard, None)
-    rows = [place for place, task in enumerate(train) if task in hard]
+    chosen = {*map(id, hard)}
+    rows = [place for place, task in enumerate(train) if id(task) in chosen]
     return hard, ([samples[place] for place in rows], [verdicts[place] for place in rows])
 
 

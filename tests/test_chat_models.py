@@ -72,6 +72,13 @@ def test_each_template_gets_the_turns_and_asks_for_an_answer(folder):
     assert text.endswith(("assistant\n", "assistant<|end|>\n\n", "[/INST]"))
 
 
+def test_a_model_that_thinks_first_unless_told_not_to_is_told_not_to(tiny_model):
+    tokenizer = load_tokenizer(tiny_model)
+    thoughtless = "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    tokenizer.chat_template = CHATML.replace("assistant\n{% endif", f"assistant\n{thoughtless}{{% endif")
+    assert tokenizer.decode(encode_prompt(tokenizer, PROMPT, chat=True)).endswith("assistant\n<think>\n\n</think>\n\n")
+
+
 def test_a_chat_model_is_talked_to_in_turns_unless_told_otherwise(folder, sampler):
     assert sampler.chat and not LocalSampler(folder, chat=False).chat
     plain = encode_prompt(sampler.tokenizer, PROMPT, chat=False)

@@ -59,6 +59,15 @@ def test_parsing_never_raises(text):
     parse_completion(text)
 
 
+@pytest.mark.parametrize("head", ["<think>\nMaybe\n# Fix:\nx = 9\n</think>\n\n", "Maybe\n# Fix:\nx = 9\n</think>\n"])
+def test_what_a_model_thinks_to_itself_is_no_part_of_its_answer(head):
+    assert parse_completion(f"{head}so\n# Fix:\nx = 1") == parse_completion("so\n# Fix:\nx = 1")
+
+
+def test_thoughts_that_were_cut_off_hold_no_answer():
+    assert parse_completion("<think>\nMaybe\n# Fix:\nx = 9").fix == ""
+
+
 def test_a_fenced_program_is_found_without_the_mark():
     answer = parse_completion("It is off by one.\n```python\nx = 1\n```")
     assert (answer.rationale, answer.fix) == ("It is off by one.", "x = 1")

@@ -255,8 +255,9 @@ def encode_prompt(tokenizer, prompt, chat):
 
 
 def _templated(tokenizer, turns):
+    """The turns as the template writes them, asked not to have the model think first: the rationale is its thinking."""
     try:
-        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     except Exception as error:
         raise ValueError(f"the chat template of {tokenizer.name_or_path!r} fails: {error}: try chat=False") from error
 
