@@ -2,8 +2,7 @@
 
 Its methods are the events of `sys.monitoring`; `nextkit.tracer.events` calls them, there or from `sys.settrace`. A
 step is finished when the next event of its frame arrives: only then can it be seen what the line changed. What was
-seen is kept as it is and written down at the end, because most of it is never shown. It is kept in flat lists: a
-record for each step would take longer to make, and Python's garbage collector to go through, than most lines to run.
+seen goes into `nextkit.tracer.columns`.
 """
 
 import collections
@@ -12,10 +11,13 @@ import inspect
 import sys
 import time
 
+from nextkit.tracer.columns import Columns
 from nextkit.tracer.plan import LIVE, Code, Line
 from nextkit.tracer.values import (
     ATOMS,
     CODE,
+    LITTLE,
+    LITTLE_BELOW,
     SMALL,
     Shot,
     Text,
@@ -33,10 +35,8 @@ PROGRAM = "<program>"
 MISSING = object()
 NOTHING = Text("")
 QUIET = Line(0)
-TAIL = 40  # the last steps of a run are kept, however long it is
 HUGE = 1 << 200_000
 HUGE_BELOW = -HUGE
-LITTLE, LITTLE_BELOW = 2**30 - 1, -(2**30) + 1  # between these, Python compares fastest
 BIG = 10_000_000  # elements
 RESERVE = 120  # frames of the stack that are there for the recorder, beyond those that the program may use
 SCANNED = 10_000_000  # elements of long containers that are looked through in one run
@@ -59,28 +59,24 @@ class Frame:
 
 
 class Recorder:
-    """What has been seen so far. plan, source: of the program. output: where it prints. Limits as in `run_traced`.
+    """What goes on. plan, source: of the program. output: where it prints. Limits as in `run_traced`.
 
-    tell: called with each step as it ends, already written down, for a program that may never come back.
-
-    What is known of step n: `places[n]`, its line; `whose[n]`, its frame's place in `frames`; in `changes`, four places
-    in a row for each: n, path, earlier Shot or None, value; in `ends`, how it ended if not as a line: event, value,
-    expression; in `prints`, what it printed. A frame is (its place, name, depth, number of the step in which it begins
-    or -1, place where it began): a generator that goes on at another depth is told anew; None once it is forgotten.
-    marks: how long `changes` was as each of the last steps began.
+    tell: called with each step as it ends, already written down, for a program that may never come back. frames, places
+    and so on: the lists of `columns`. marks: how long `changes` was as each of the last steps began.
     """
 
     def __init__(self, plan, *, source, output, max_steps, keep, timeout, max_value, max_bytes, tell=None):
         self.plan, self.lines, self.codes, self.last_line = plan, plan.lines, plan.codes, len(plan.lines) - 1
-        self.max_steps, self.keep, self.max_value, self.max_bytes = max_steps, int(keep), max_value, max_bytes
         self.source, self.output, self.tell = source, output, tell
-        self.max_depth = sys.getrecursionlimit() - 15
+        self.max_steps, self.max_value, self.max_depth = max_steps, max_value, sys.getrecursionlimit() - 15
         self.deadline = time.monotonic() + timeout
-        self.frames, self.places, self.whose, self.changes, self.ends, self.prints = [], [], [], [], {}, {}
-        self.marks = collections.deque(maxlen=3)
         self.truncated, self.suspended, self.shared = [], {}, None
+        self.columns = seen = Columns(keep, max_value, max_bytes, self.truncated)
+        self.frames, self.places, self.whose = seen.frames, seen.places, seen.whose
+        self.changes, self.ends, self.prints = seen.changes, seen.ends, seen.prints
+        self.marks = collections.deque(maxlen=3)
         self.at, self.count, self.pause, self.scanned = None, 0, 0 if tell else min(64, max_steps), 0
-        self.forget, self.held, self.seen_frames = self.keep + FORGET, (), 0  # see _forget
+        self.forget = seen.keep + FORGET  # the step before which to forget others
         self.told = {}  # id of an exception -> ids of the frames in which it was told or that it passed
         self._known_starts = {}
         self.above = 1 if hasattr(sys, "monitoring") else 2  # frames between an event and the program
@@ -436,12 +432,12 @@ class Recorder:
             self.stop("seconds")
         self.pause = min(index + 64, self.max_steps)
         if index >= self.forget:
-            self._forget()
-            self.forget = index + max(FORGET, self.keep)
-        if self.tell is not None and index <= self.keep:
+            self.columns.forget(self._open())
+            self.forget = index + max(FORGET, self.columns.keep)
+        if self.tell is not None and index <= self.columns.keep:
             self.pause = index + 1
             self.marks.append(len(self.changes))
-            self.tell(self.written([*range(max(0, index - 2), index)], since=self.marks[0]))
+            self.tell(self.columns.written([*range(max(0, index - 2), index)], since=self.marks[0]))
 
     def stop(self, limit):
         """End the program, which reached a limit; at every line again, should it catch this."""
@@ -458,41 +454,18 @@ class Recorder:
             raise RecursionError("maximum recursion depth exceeded")
 
     def finish(self):
-        """All steps that are kept, written down; see `written`."""
+        """All steps that are kept, written down; see `Columns.written`."""
         while self.at is not None:  # a program that was stopped: its frames have not ended
             if self.at.line.busy and self.at.step is not None:
                 with contextlib.suppress(Stop):
                     self.look(self.at)
             self.at = self.at.caller
-        if self.count <= self.keep:
-            return self.written()
-        kept = self._forget()
+        if self.count <= self.columns.keep:
+            return self.columns.written()
+        kept = self.columns.forget(self._open())
         if self.count > len(kept):
             self.truncated.append("middle")
-        return self.written(kept)
-
-    def _forget(self):
-        """Forget what is known of steps that are not kept; returns the numbers of those that are, in order.
-
-        Kept are the first ones, of later ones each line's last one that had something to say, and the end. Frames that
-        have not ended may have something to say yet. Lines and frames stay as numbers, 16 bytes a step.
-        """
-        late = {}
-        for step in (*self.changes[::4], *self.prints, *self.ends):  # of recursive calls the last to end
-            if step >= self.keep:
-                late[self.places[step]] = step
-        kept = {*late.values(), *range(min(self.keep, self.count)), *range(max(0, self.count - TAIL), self.count)}
-        fours = zip(*[iter(self.changes)] * 4, strict=True)
-        self.changes = [part for four in fours if four[0] in kept for part in four]
-        self.prints = {step: text for step, text in self.prints.items() if step in kept}
-        known = kept | {frame.step for frame in self._open()}  # of these it must be known whether they have raised
-        self.ends = {step: end for step, end in self.ends.items() if step in known}
-        used = {self.whose[step] for step in kept} | {frame.number for frame in self._open()}
-        held = {*self.held, *range(self.seen_frames, len(self.frames))}
-        for number in held - used:
-            self.frames[number] = None
-        self.held, self.seen_frames = held & used, len(self.frames)
-        return sorted(kept)
+        return self.columns.written(kept)
 
     def _open(self):
         """The frames that have not ended."""
@@ -501,53 +474,6 @@ class Recorder:
             yield at
             at = at.caller
         yield from self.suspended.values()
-
-    def written(self, steps=None, since=0):
-        """All steps, or these, written down as columns; `nextkit.tracer.rows` makes a row of each step.
-
-        The values are literals, each as long as the cap on bytes allows to all of them. since: where among the changes
-        those of these steps begin.
-        """
-        count = self.count if steps is None else len(steps)
-        limit, changes = self.max_value, self._compared(self.changes[since:] if since else self.changes)
-        values = count + len(changes) // 4 if count > 64 else count
-        if values * limit > self.max_bytes:
-            limit = max(24, self.max_bytes // values)
-            self.truncated += [] if "bytes" in self.truncated else ["bytes"]
-        lines, whose, frames, ends, prints = self.places, self.whose, self.frames, self.ends, self.prints
-        if steps is not None:
-            chosen = {*steps}
-            changes = [part for four in zip(*[iter(changes)] * 4, strict=True) if four[0] in chosen for part in four]
-            lines, whose = [lines[step] for step in steps], [whose[step] for step in steps]
-            frames = [frames[number] for number in dict.fromkeys(whose)]
-            ends = {step: ends[step] for step in steps if step in ends}
-            prints = {step: prints[step] for step in steps if step in prints}
-        return {
-            "frames": frames,
-            "numbers": steps,
-            "lines": lines,
-            "whose": whose,
-            "changed": changes[::4],
-            "paths": changes[1::4],
-            "literals": [
-                repr(new) if type(new) is int and LITTLE_BELOW < new < LITTLE else render(new, limit)
-                for new in changes[3::4]
-            ],
-            "ends": [(step, event, render(value, limit), where) for step, (event, value, where) in ends.items()],
-            "prints": [*prints.items()],
-        }
-
-    @staticmethod
-    def _compared(changes):
-        """The changes, those in place by what is different."""
-        if not any(changes[2::4]):
-            return changes
-        found, parts = [], iter(changes)
-        for step, path, old, new in zip(parts, parts, parts, parts, strict=True):
-            told = ((path, new),) if old is None else differences(path, old, new)
-            for path, now in told:
-                found += step, path, None, now
-        return found
 
 
 def _is_simple(shot, found):

@@ -1,4 +1,4 @@
-"""Rows: the steps of a trace, out of the columns in which the recorder tells them.
+"""Rows: the steps of a trace, out of the columns that the traced process sends.
 
 Columns take the traced process less time to make, and the pipe less room, than a record for each step.
 """
@@ -9,7 +9,7 @@ NONE = {name: [] for name in "frames numbers lines whose changed paths literals 
 def rows(columns):
     """A list [index, line, function, depth, changes, event, value, where, output, frame] of each step.
 
-    columns: what `Recorder.written` returns, maybe through JSON. Raises ValueError where they do not fit together: a
+    columns: what `Columns.written` returns, maybe through JSON. Raises ValueError where they do not fit together: a
     hostile program may have written them.
     """
     try:

@@ -33,6 +33,7 @@ DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, colle
 DATA = ATOMS | SEQUENCES | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
+LITTLE, LITTLE_BELOW = 2**30 - 1, -(2**30) + 1  # between these, Python compares fastest
 LONG_INT = 10**60
 LONG_BELOW = -LONG_INT
 SMALL = 64  # elements; a bigger container is watched where the program names what it changes, see `plan`
