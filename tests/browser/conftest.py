@@ -69,10 +69,11 @@ def notebook(lab, browser, tmp_path):
         pages.append(page)
         page.console_errors, before = [], set(runtime.glob("kernel-*.json"))
         page.on("console", lambda message: message.type == "error" and page.console_errors.append(message.text))
+        page.set_default_timeout(90_000)
         page.goto(f"{address}/lab/workspaces/{tmp_path.name}-{len(pages)}/tree/{name}")
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         page.wait_for_function(
-            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel", timeout=60_000
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         )
         command(page, "apputils:change-theme", dict(theme=f"JupyterLab {theme.title()}"))
         command(page, "application:toggle-left-area")

@@ -83,8 +83,9 @@ def test_it_is_driven_by_keys_and_clicks_in_jupyterlab_and_python_follows(notebo
     assert until(page, "w.other", "3")
 
     page.run("w.task_index, w.status, w.label = 2, 'all', 'tuned'")
+    page.wait_for_function("() => document.querySelectorAll('.rv-card').length === 1")
     page.locator(".rv-card strong", has_text="#3 tuned").wait_for()
-    assert seen(page, ".rv-position") == ["1 of 2"] and page.locator(".rv-card").count() == 1
+    assert seen(page, ".rv-position") == ["1 of 2"]
     page.run("w.status = 'perfect'")
     page.get_by_text("no sample has the status 'perfect'").wait_for()
     assert page.locator(".rv").evaluate("root => root === document.activeElement")
