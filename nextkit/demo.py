@@ -7,7 +7,6 @@ Prints a table, writes figures and an HTML report into the run folder, and resum
 """
 
 import argparse
-import os
 import sys
 import warnings
 from dataclasses import replace
@@ -20,6 +19,7 @@ from nextkit.report import write_report
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
+from nextkit.settings import switched_on
 from nextkit.tasks import load_tasks
 
 SIZES = {False: dict(train=500, held_out=60), True: dict(train=8, held_out=4)}
@@ -29,7 +29,7 @@ FAST = dict(rounds=1, samples=8, eval_samples=8, hard=1.0, max_tokens=80, lora=L
 def main(arguments=None):
     """Command line: parse, run, print; Ctrl-C says how to go on."""
     parser = argparse.ArgumentParser(prog="python -m nextkit.demo", description=__doc__.split("\n")[0])
-    parser.add_argument("--fast", action="store_true", default=os.environ.get("NEXTKIT_FAST", "0") not in ("", "0"))
+    parser.add_argument("--fast", action="store_true", default=switched_on("NEXTKIT_FAST"))
     parser.add_argument("--out", default=None, help="run folder; a run found there goes on")
     parser.add_argument("--split", default="dev", choices=["dev", "test", "unseen"])
     parser.add_argument("--tasks", type=int, default=None, help="how many held-out tasks")

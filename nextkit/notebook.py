@@ -15,6 +15,7 @@ import pandas as pd
 from nextkit.sampling import LocalSampler
 from nextkit.sampling.endpoint import EndpointSampler
 from nextkit.sampling.loading import is_url
+from nextkit.settings import switched_on
 from nextkit.tasks import DATA as TASK_DATA
 from nextkit.tasks import RepairTask
 
@@ -35,9 +36,9 @@ def _found(name):
     return str(folder) if "/" in name and (folder / "config.json").exists() else name
 
 
-FAST = os.environ.get("NEXTKIT_FAST", "0") not in ("", "0")
+FAST = switched_on("NEXTKIT_FAST")
 SERVER, MODEL = server_and_model(os.environ.get("NEXTKIT_MODEL", "offline-base"))
-CHAT = os.environ.get("NEXTKIT_CHAT") != "0"
+CHAT = switched_on("NEXTKIT_CHAT", "1")
 DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
 pd.set_option("display.max_colwidth", None)  # tables of text are there to be read

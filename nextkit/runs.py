@@ -25,11 +25,18 @@ from nextkit.records import append_jsonl, from_dict, parse_object, whole
 
 
 class Run:
-    """A run folder; made when it does not exist. control: what the events are about, where one run compares several."""
+    """A run folder; made when it does not exist. control: what the events are about, where one run compares several.
+
+    Raises ValueError where no such folder can be made.
+    """
 
     def __init__(self, folder, control=""):
         self.folder, self.control, self._at_work = Path(folder), control, False
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            cause = f"{error.strerror}: {str(error.filename)!r}"
+            raise ValueError(f"no run can be kept in {str(folder)!r} ({cause}): give another folder") from error
 
     def of(self, control):
         """The same run, whose events name this control."""

@@ -3,8 +3,10 @@
 settings_table()      # name, ours, the paper's, what it means
 """
 
+import os
 from dataclasses import dataclass, field, fields
 
+from nextkit.few_shot import TASKS as EXAMPLES
 from nextkit.finetuning import LoraSettings
 from nextkit.naturalize import STYLES
 from nextkit.sampling import check_drawing
@@ -62,6 +64,12 @@ class SelfTrainingSettings:
         check_drawing(self.samples, self.temperature)
         if isinstance(self.few_shot, str):
             raise ValueError("few_shot is one text: give how many of the kit's own examples, or a tuple of your texts")
+        if isinstance(self.few_shot, int) and not 0 <= self.few_shot <= len(EXAMPLES):
+            raise ValueError(
+                f"few_shot is {self.few_shot}: the kit has {len(EXAMPLES)} examples; for more, give your texts"
+            )
+        if not isinstance(self.lora, LoraSettings):
+            raise ValueError(f"lora is {self.lora!r}: give LoraSettings(...), which say how the base is tuned")
         if not 0 <= self.hard <= 1:
             raise ValueError(f"hard is {self.hard!r}: give a share between 0 and 1")
         if self.hard_samples in (None, self.samples) and self.hard * self.samples < 1:
@@ -80,3 +88,8 @@ def settings_table(settings=None):
     settings = settings or SelfTrainingSettings()
     rows = [(f.name, getattr(settings, f.name), f.metadata["paper"], f.metadata["about"]) for f in fields(settings)]
     return pd.DataFrame(rows, columns=["setting", "ours", "paper", "meaning"]).set_index("setting")
+
+
+def switched_on(name, default="0"):
+    """Whether an environment variable asks for something: nothing, 0, no, off and false do not."""
+    return os.environ.get(name, default).lower() not in ("", "0", "no", "off", "false")

@@ -87,3 +87,9 @@ def test_a_stored_file_that_is_not_whole_is_named_with_the_mend(tmp_path):
     path.write_text(path.read_text()[:-9])
     with pytest.raises(ValueError, match=r"records\.jsonl, line \d+ is not whole.*delete the file"):
         Run(tmp_path).records("v", {}, lambda: ROWS, Verdict)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"no run can be kept in '.*file/run' \(Not a directory.*give another folder"):
+        Run(tmp_path / "file" / "run")

@@ -145,7 +145,17 @@ def test_a_task_that_does_not_fit_is_named_before_anything_is_sampled(tasks, tmp
     assert sampler.calls == 0
 
 
-@pytest.mark.parametrize("wrong", [dict(style="xx"), dict(temperature=-1), dict(per_task=0), dict(few_shot="abc")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dict(style="xx"),
+        dict(temperature=-1),
+        dict(per_task=0),
+        dict(few_shot="abc"),
+        dict(few_shot=99),
+        dict(lora=None),
+    ],
+)
 def test_settings_that_cannot_be_are_refused_by_their_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SelfTrainingSettings(**wrong)
