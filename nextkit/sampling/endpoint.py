@@ -53,7 +53,8 @@ class EndpointSampler:
     url: its base, ending in /v1. model: the name that it serves. chat: whether prompts go to /chat/completions, where
     the server applies its chat template, or as plain text to /completions. stop: texts that end an answer. context:
     tokens that prompt and answer may have together; where it is given, prompts are shrunk to it. extra: further fields
-    of each request. key: name of the environment variable that holds the API key. concurrency: requests at once. tries:
+    of each request, such as {"chat_template_kwargs": {"enable_thinking": False}} for a model on vLLM that would think to
+    itself first. key: name of the environment variable that holds the API key. concurrency: requests at once. tries:
     of a request. timeout: seconds. store: a JSON Lines file for answers, read back when it is there. wait: seconds
     before the second try, doubled each time.
 
