@@ -12,6 +12,7 @@ A tolerance, where a data set has one, forgives numbers that differ by up to `to
 Standard library only, because the sandbox's child uses it.
 """
 
+import cmath
 import collections
 import json
 
@@ -113,7 +114,8 @@ def close(value, expected, tolerance, exact=True):
         pairs = ((value[key], expected[key]) for key in expected if key in value)
         return value.keys() == expected.keys() and all(close(*pair, tolerance, exact) for pair in pairs)
     if isinstance(expected, float | complex):
-        return value == expected or abs(value - expected) <= tolerance + RELATIVE * abs(expected)
+        near = cmath.isfinite(expected) and abs(value - expected) <= tolerance + RELATIVE * abs(expected)
+        return value == expected or near
     return value == expected
 
 

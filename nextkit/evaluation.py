@@ -76,8 +76,7 @@ def evaluate(verdicts, ks=(1, 8), *, clusters=None, **labels):
                          "equally many, and at least as many as the least k")  # fmt: skip
     for k in (k for k in ks if k <= samples):
         rates = pass_rates(verdicts, k)
-        low, high = interval(rates, clusters=clusters)
-        mean = sum(rates) / len(rates)
+        mean, low, high = _mean(rates, clusters)
         rows.append(labels | dict(k=k, pass_at_k=mean, low=low, high=high, tasks=len(rates), samples=samples))
     return pd.DataFrame(rows)
 
@@ -92,8 +91,13 @@ def paired_difference(verdicts, others, k=1, *, clusters=None):
     if not verdicts:
         raise ValueError("no tasks, so there is no difference: give the verdicts on at least one")
     pairs = zip(pass_rates(verdicts, k), pass_rates(others, k), strict=True)
-    gains = [one - other for one, other in pairs]
-    return (sum(gains) / len(gains), *interval(gains, clusters=clusters))
+    return _mean([one - other for one, other in pairs], clusters)
+
+
+def _mean(values, clusters):
+    """(mean, low, high); of equal values the mean can come out a last digit beyond the bounds, where it has no place."""
+    mean, (low, high) = sum(values) / len(values), interval(values, clusters=clusters)
+    return mean, min(low, mean), max(high, mean)
 
 
 def blind_edit(tasks, n, seed=0, weights=None):

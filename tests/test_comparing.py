@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nextkit.comparing import decode, encode, matches, show
+from nextkit.comparing import close, decode, encode, matches, show
 
 atoms = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
@@ -132,3 +132,8 @@ def test_a_value_of_another_size_is_never_built(monkeypatch, oracle, tolerance):
 def test_a_root_is_a_number_and_not_its_text():
     how = dict(oracle="root", tolerance=1e-4, arguments=([-1, 1],))
     assert matches(encode(1.0), 0.0, **how) and not matches(encode("1.0"), 0.0, **how)
+
+
+@pytest.mark.parametrize("value", [5.0, -float("inf"), 1e308])
+def test_only_infinity_is_near_infinity(value):
+    assert not close(value, float("inf"), 1e-6) and close(float("inf"), float("inf"), 1e-6)

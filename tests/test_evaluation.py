@@ -154,3 +154,11 @@ def test_a_rate_of_three_in_ten_is_no_more_than_three_tenths():
 def test_tasks_of_different_or_no_samples_have_no_rates(lengths):
     with pytest.raises(ValueError, match="equally many"):
         evaluate([[Verdict("t", "passed", 0)] * length for length in lengths])
+
+
+@pytest.mark.parametrize("tasks", range(1, 26))
+def test_a_mean_of_equal_rates_lies_within_its_interval(tasks):
+    rows = [[Verdict("t", status, 0) for status in ["passed"] + ["failed"] * 9]] * tasks
+    row = evaluate(rows, (1,)).iloc[0]
+    mean, low, high = paired_difference(rows, [[Verdict("t", "failed", 0)] * 10] * tasks)
+    assert row.low <= row.pass_at_k <= row.high and low <= mean <= high

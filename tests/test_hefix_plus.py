@@ -96,7 +96,8 @@ def test_one_for_true_passes_as_evalplus_has_it(tasks, sandbox):
 @pytest.mark.parametrize(
     "change, said",
     [(dict(entry_point=None), "pack.jsonl, line 1: entry_point is 'None': give it as str"),
-     (dict(task_id="Python/x"), "task_id is 'Python/x': give a name and a number"),
+     (dict(task_id="Python/x"), "task_id is 'Python/x': give one of Python's"),
+     (dict(task_id="Java/0"), "task_id is 'Java/0': give one of Python's"),
      (dict(task_id="Python/99"), "HumanEval\\+ has no problem 99: give its whole file")],
 )  # fmt: skip
 def test_a_malformed_row_is_named_with_file_line_field_value_and_mend(files, sandbox, change, said):

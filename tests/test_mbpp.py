@@ -1,5 +1,6 @@
 """Real programs: MBPP's reference solutions, traced, rendered and judged, where the data is at hand."""
 
+import json
 import os
 from pathlib import Path
 
@@ -44,3 +45,21 @@ def test_nearly_all_of_mbpp_fits_into_two_thousand_tokens():
     sizes = [count_tokens(naturalize(found)) for found in traces]
     assert sum(size > 2000 for size in sizes) <= 1  # mbpp/493 and its test alone are longer
     assert sorted(sizes)[len(sizes) // 2] < 165
+
+
+def test_the_sanitized_edition_is_one_array(tmp_path):
+    row = dict(task_id=601, prompt="Double.", code="def f(x):\n    return 2 * x", test_list=["assert f(1) == 2"])
+    (tmp_path / "sanitized-mbpp.json").write_text("\ufeff" + json.dumps([row], indent=2), encoding="utf-8")
+    (problem,) = load_mbpp(tmp_path / "sanitized-mbpp.json")
+    assert (problem.number, problem.description) == (601, "Double.")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [("a.jsonl", b"", "is empty"), ("a.jsonl.gz", b"{}", "cannot be read"), ("a.jsonl", b"\xff\xfe", "cannot be read"),
+     ("a.json", b"[{]", "begins as a JSON array"), ("a.json", b"[3]", "item 1: the item is '3'")],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        load_mbpp(tmp_path / name)

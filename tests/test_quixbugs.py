@@ -22,13 +22,17 @@ FILES = {
     "json_testcases/sqrt.json": "[[9, 0.1], 3]\n[[2, 0.01], 1.41421356237]\n",
     "python_programs/length.py": "def length(node):\n    return 0\n",
     "correct_python_programs/length.py": "def length(node):\n    return 1 + length(node.successor) if node else 0\n",
-    "python_programs/node.py": "class Node:\n    def __init__(self, successor=None):\n        self.successor = successor\n",
+    "python_programs/node.py": "class Node:\n    def __init__(self, successor=None):\n        self.successor = successor",
     "python_testcases/test_length.py": (
         "import pytest\nimport math\nfrom node import Node\nif pytest.use_correct:\n    from correct_python_programs.length import length\n"
         "else:\n    from python_programs.length import length\n\n\nlast = Node()\n\n\ndef test1():\n    '''Two nodes.'''\n"
         "    first = Node(last)\n    assert length(first) == math.floor(2.5)\n\n\ndef test2():\n    assert length(None) == 0\n"
     ),
     "python_programs/length_test.py": "from .node import Node\n",
+    "correct_python_programs/length_test.py": "from .node import Node\n",
+    "correct_python_programs/node.py": "class Node:\n    pass\n",
+    "python_programs/__init__.py": "",
+    "correct_python_programs/__init__.py": "",
 }
 
 

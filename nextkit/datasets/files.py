@@ -6,17 +6,40 @@ from pathlib import Path
 
 
 def read_rows(path):
-    """Pairs (where, row) of a file of JSON lines, plain or .gz; `where` names file and line for errors.
+    """Pairs (where, row) of a file of JSON lines or of one JSON array, plain or .gz; `where` names the place for errors.
 
-    Raises FileNotFoundError where there is no such file, and ValueError for a line that is no JSON object.
+    Raises FileNotFoundError where there is no such file, and ValueError for what is no JSON object, or no text.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}: give the path of the data set's file, or 'hub' to fetch it")
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
+            text = file.read()
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): give a file of JSON lines as UTF-8, or such a one as .gz"
+        ) from error
+    if not text.strip():
+        raise ValueError(f"{path} is empty: give the whole file, as its authors publish it")
+    if text.lstrip().startswith("["):
+        yield from _rows_of_array(path, text)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
+
+
+def _rows_of_array(path, text):
+    try:
+        items = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path} begins as a JSON array and is none ({error}): fetch it anew") from error
+    for number, item in enumerate(items, 1):
+        where = f"{path}, item {number}"
+        if not isinstance(item, dict):
+            refuse(where, "the item", item, "give a JSON object")
+        yield where, item
 
 
 def field(where, row, names, kind, *default):

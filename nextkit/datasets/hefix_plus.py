@@ -42,9 +42,14 @@ def hefix_plus(humanevalpack, humanevalplus, *, sandbox=None):
     sandbox = sandbox or default_sandbox()
     pack = read_rows(from_hub(*PACK) if humanevalpack == "hub" else humanevalpack)
     plus = {_number(where, row): (where, row) for where, row in read_rows(_release(humanevalplus))}
-    pairs = [(where, row, *_partner(where, row, plus)) for where, row in pack]
+    pairs = {}
+    for where, row in pack:
+        if pairs.setdefault(_number(where, row), (where, row, *_partner(where, row, plus)))[0] != where:
+            refuse(where, "task_id", row["task_id"], "it occurs twice: leave one of the two out")
     work = partial(_task, sandbox=sandbox)
-    return in_order(lambda pair: work(*pair), pairs, workers=sandbox.workers, desc="hefix-plus", unit="task")
+    return in_order(
+        lambda pair: work(*pair), list(pairs.values()), workers=sandbox.workers, desc="hefix-plus", unit="task"
+    )
 
 
 def _release(path):
@@ -67,9 +72,10 @@ def _release(path):
 def _number(where, row):
     """The number of the problem in "Python/12" or "HumanEval/12"."""
     task_id = field(where, row, "task_id", str)
-    if not task_id.rpartition("/")[2].isdigit():
-        refuse(where, "task_id", task_id, "give a name and a number, such as 'Python/12'")
-    return int(task_id.rpartition("/")[2])
+    name, _, number = task_id.rpartition("/")
+    if name not in ("Python", "HumanEval") or not number.isdigit():
+        refuse(where, "task_id", task_id, "give one of Python's, such as 'Python/12'")
+    return int(number)
 
 
 def _partner(where, row, plus):

@@ -72,7 +72,7 @@ def _by_number(wrong_samples):
         named = re.fullmatch(r"(?:mbpp/|mbpp-r/)?(\d+)(?:/\d+)?", str(task_id))
         if not named:
             raise ValueError(f"a wrong sample names {task_id!r}: name a problem of MBPP, such as 'mbpp/601'")
-        programs.setdefault(int(named[1]), []).append(program)
+        programs.setdefault(int(named[1]), []).append(program.replace("\r", ""))
     return programs
 
 

@@ -40,10 +40,15 @@ def quixbugs(folder, *, shown=4, sandbox=None):
     if not (folder / "python_programs").is_dir():
         raise FileNotFoundError(f"no folder python_programs in {str(folder)!r}: give a clone of jkoppel/QuixBugs")
     names = [path.stem for path in sorted((folder / "python_programs").glob("*.py"))]
-    names = [name for name in names if (folder / "correct_python_programs" / f"{name}.py").exists() and name != "node"]
+    names = [name for name in names if _has_tests(folder, name)]
     return in_order(
         lambda name: _task(folder, name, shown, sandbox), names, workers=sandbox.workers, desc="quixbugs", unit="task"
     )
+
+
+def _has_tests(folder, name):
+    """Whether it is one of the set's programs; drivers, such as `bitcount_test.py`, lie beside them."""
+    return (folder / "correct_python_programs" / f"{name}.py").exists() and not name.endswith(("node", "_test", "__"))
 
 
 def _task(folder, name, shown, sandbox):
@@ -118,8 +123,8 @@ def _own_tests(folder, name, reference, sandbox):
     body = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
     functions = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
     node_class = folder / "python_programs" / "node.py"
-    setup = node_class.read_text(encoding="utf-8") if node_class.exists() else ""
-    setup += "\n".join(ast.unparse(node) for node in body if _is_helper(node, functions))
+    parts = [node_class.read_text(encoding="utf-8")] if node_class.exists() else []
+    setup = "\n".join([*parts, *(ast.unparse(node) for node in body if _is_helper(node, functions))])
     tests = [_body(function) for function in functions]
     passed = [t for t in tests if sandbox.check(reference, [t], setup=setup).status == "passed"]
     return setup, passed, len(tests)
