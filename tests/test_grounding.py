@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextkit.grounding import agreement, check_claims, faithful, grounded, truth
+from nextkit.grounding import agreement, check_claims, claims_table, faithful, grounded, truth
 from nextkit.offline.corpus import draw_task, failing_trace
 from nextkit.offline.rationales import write_rationale
+from nextkit.sandbox import Verdict
 from nextkit.tracing import trace, trace_in_process
 
 SAID = "It returns 0, not 2. In `return x - 1` change `-` to `+`."
@@ -253,3 +254,78 @@ def test_a_part_of_a_value_is_judged_only_by_what_the_trace_shows_of_it(rational
     )
     found = claims(rationale, run(program, "assert f() == 1"))
     assert [holds for *_, holds, _ in found] == [expected]
+
+
+PARTS = "def f(a, b, lst):\n    c = a - b\n    return c"
+SUM = "def f(xs):\n    result = 0\n    for x in xs:\n        result += x\n    return result"
+HELPED = "def even(n):\n    return n % 2 == 0\ndef f(n):\n    if even(n):\n        return n - 1\n    return n + 2"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["a + b = 5.", "c = a - b = 3", "The sum of a and b is 5.", "a plus b is 5", "b minus a is 1",
+     "The length of the list lst is 3", "The index of 5 in `lst` is 1", "The last element in lst is 6"],
+)  # fmt: skip
+def test_an_operand_is_not_the_whole(said):
+    assert claims(said, run(PARTS, "assert f(2, 3, [1, 5, 6]) == 5")) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["This ensures that it returns 8.", "Now it returns 8.", "After replacing it, it returns 8.", "My version returns 8.",
+     "The updated code returns 8.", "By using -, n becomes 7.", "With `-`, n = 7.", "so that n = 7", "making n = 7",
+     "The correct code:\n```python\nx = 1\n```\nThis returns 21."],
+)  # fmt: skip
+def test_what_holds_after_the_fix_is_not_of_this_run(said):
+    assert claims(said, run(HELPED, "assert f(5) == 8")) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["The `even` function returns True.", "The helper `even` incorrectly returns True", "The recursive call returns 4.",
+     "First even(1) is called, and it returns True", "The sort method returns None.", "2 + 3 is computed. This gives 5.",
+     "`f(6)` should return 9.", "For the test `f(6) == 9`, the function should return 9.", "For f(1), it returns 2.",
+     "The test `f(1) == 3` expects 3, but the function returns 2.", "The second test expects 3.",
+     "Otherwise, it returns 0.", "For an empty list, it returns 0.", "In all other cases, it returns 0.", "e.g., n = 7.",
+     "Two changes: (1) return 15; (2) return 4", "It should be (9) return 20."],
+)  # fmt: skip
+def test_another_call_another_input_and_any_input_are_not_this_run(said):
+    assert claims(said, run(HELPED, "assert f(5) == 8")) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["`f(5)` should return 8.", "f(5) returns 7.", "The function incorrectly returns 7.", "The `f` function returns 7.",
+     "The test fails with an AssertionError.", "The test `f(5) == 8` expects 8.", "The buggy function returns 7."],
+)  # fmt: skip
+def test_what_is_said_of_the_tested_function_is_of_this_run(said):
+    ((_, _, holds, _),) = claims(said, run(HELPED, "assert f(5) == 8"))
+    assert holds is True
+
+
+def test_a_variable_called_result_is_a_variable():
+    found = claims(
+        "After the first iteration, the result is 1. The desired result is 20.", run(SUM, "assert f([1, 2]) == 20")
+    )
+    assert [(text, kind, holds) for text, kind, holds, _ in found] == [("result is 1", "value", True)]
+
+
+def test_an_exception_is_also_of_the_kinds_that_its_type_belongs_to():
+    trace = run("def f(xs):\n    return xs[5]", "assert f([1]) == 8")
+    assert [holds for _, _, holds, _ in claims("It raises a LookupError. It raises KeyError.", trace)] == [True, False]
+
+
+def test_of_several_stated_edits_none_is_false_because_it_is_not_the_whole():
+    fix = SEPARATE.replace("== 0", "!= 0").replace("odd.append(n)", "odd.append(1)")
+    said = "In `if n % 2 == 0:` change `==` to `!=`. In `odd.append(n)` change `n` to `1`."
+    assert [holds for _, _, holds, _ in claims(said, fix=fix)] == [None, None]
+
+
+def test_code_in_other_spacing_is_not_missing():
+    assert claims("Replace `n%2==0` with `n%2==1`.")[0][2] is None
+    assert claims("Do not change `n % 2` to `n % 3`.") == []
+
+
+def test_a_table_without_claims_has_its_columns(task, sample, sandbox):
+    table = claims_table([task], [[sample("x")]], [[Verdict("t/1", "failed", 0)]], [trace(task, sandbox=sandbox)])
+    assert len(table) == 0 and {"task_id", "passed", "kind", "holds"} <= {*table.columns}

@@ -5,7 +5,7 @@ language, held against the trace. For the offline models' language more can be s
 states is applied to the buggy program and compared with the fix, and the result that it quotes with the trace.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 from nextkit.grounding.claims import Claim, check_claims
 from nextkit.offline.rationales import agrees, truthful
@@ -32,7 +32,8 @@ def claims_table(tasks, samples, verdicts, traces, **labels):
             about = dict(task_id=task.task_id, sample=number, passed=verdict.status == "passed")
             found = check_claims(sample.rationale, trace, sample.fix)
             rows += [labels | about | asdict(claim) for claim in found]
-    return pd.DataFrame(rows)
+    columns = [*labels, "task_id", "sample", "passed", *(field.name for field in fields(Claim))]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def faithful(task, sample, trace):

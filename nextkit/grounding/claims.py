@@ -23,7 +23,8 @@ from nextkit.grounding import evidence
 from nextkit.offline.rationales import agrees
 from nextkit.prompting import same_program
 
-LONGEST = 20_000  # characters of a rationale that are read
+LONGEST = 8_000  # characters of a rationale that are read
+LONGEST_VALUE = 1_000  # of a value
 LONGEST_SENTENCE = 2_000  # characters in front of a claim that may take it back
 
 
@@ -65,19 +66,25 @@ def check_claims(rationale, trace, fix=None):
 
 _PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]\n`]{1,20}\])*"
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)
-_SENTENCE = re.compile(r"[.!?](?=\s)|\n")
+_SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?](?=\s)|\n")
 _CLAUSE = re.compile(r"[,;:](?=\s)|\b(?:but|whereas|while|yet|and|so(?! that))\b")
 _IF = re.compile(
-    r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|for example|would|as long as|in case|"
+    r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|would|as long as|in case|otherwise|so that|"
+    r"for (?:example|instance)|e\.g|such as|making|this (?:ensures|guarantees|makes sure|way)|now (?:it|the)|by \w+ing|"
+    r"after (?:chang|replac|fix|correct|remov|swapp|modify|updat|adjust)ing|in (?:all |any )?other cases?|"
+    r"for (?:an? |any |all )?(?:even|odd|negative|positive|empty|other|single|larger|smaller)|"
+    r"(?:second|third|fourth|next|other|another|last) (?:test|assert\w*|case|example|input)|"
     r"(?<!the )(?:given|provided)|(?:after|with) (?:the|this|that|my) (?:fix|change|edit|correction)|"
     r"(?<!before )(?:the|my|this) (?:fix|correction)|"
-    r"(?:new|fixed|corrected|correct|patched|repaired|changed|edited|intended) (?:version|code|program|function|loop)|"
+    r"(?:new|fixed|corrected|correct|patched|repaired|changed|edited|intended|updated|modified|revised|improved|adjusted|"
+    r"amended|following|my) (?:version|code|program|function|loop)|"
     r"(?:docstring|specification|spec|documentation|description|task|problem|exercise)s? "
     r"(?:says?|states?|claims?|demands?|promises?|requires?|asks?|tells?|wants?|reads?|specifies|describes?)|"
     r"according to (?:the|its) (?:docstring|spec\w*|documentation|description|task|problem))\b|"
-    r"\A\W*(?:without|take|taking|say|consider)\b",
+    r"\A\W*(?:without|take|taking|say|consider)\b|\A\W*with \0|\w(?:Error|Exception): ",
     re.I,
 )
+_FIXED_BLOCK = re.compile(r"\b(?:fix|correct|updat|revis|modifi)\w*\b[^\n`]{0,60}\n*```", re.I)
 # What is set for the sake of argument: "for x = 2", "with `x` equal to 2". One that ends the text is about to be set.
 _LET = re.compile(
     r"\b(?:for|(?<!ends )(?<!ended )(?<!exits )(?<!stops )(?<!finishes )(?<!up )(?<!left )with|given|take|taking|say|"
@@ -118,12 +125,19 @@ class _Text:
         self.text, self.test, self.asked = text, trace.test, _asked(trace)
         self.spans = [found.span() for found in _CODE.finditer(text)]
         self.prose = _CODE.sub(lambda found: "\0" * len(found.group()), text)
+        block = _FIXED_BLOCK.search(text)
+        self.fixed = block.end() if block else len(text)  # from here on it may speak of the fixed program
 
     def said(self, start, *, meant=True):
         """Whether words from `start` on speak of the run: under no condition and, with `meant`, no wish and no denial."""
         sentence = _last_part(_SENTENCE, self.prose[max(0, start - LONGEST_SENTENCE) : start])
         begin = start - len(sentence)
-        if _IF.search(sentence) or _LET.search(self.text[begin:start]) or self.is_of_another_input(begin, start):
+        if (
+            start >= self.fixed
+            or _IF.search(sentence)
+            or _LET.search(self.text[begin:start])
+            or self.is_of_another_input(begin, start)
+        ):
             return False
         return not (meant and _MEANT.search(_last_part(_CLAUSE, sentence)))
 
@@ -135,7 +149,17 @@ class _Text:
             given = rf"(?<!\w){re.escape(literal)}(?!\w)"
             if not (literal and re.search(given, "".join(self.asked.split()))):
                 return True
-        return False
+        calls = (found.group().strip() for found in _ANY_CALL.finditer(self.text, start, end))
+        return any(self.is_of_the_test(call) and not self.is_asked(call) for call in calls)
+
+    def is_of_the_test(self, code):
+        """Whether code names a function that the test calls."""
+        name = re.match(r"[\w.]*", code).group()
+        return bool(name) and re.search(rf"(?<!\w){re.escape(name)}\(", self.test) is not None
+
+    def is_asked(self, call):
+        """Whether the assertion that the run ended at makes exactly this call."""
+        return "".join(call.split()) in "".join(self.asked.split())
 
     def span(self, place):
         """The code span that holds a place, as (start, end) with its marks, or None."""
@@ -173,7 +197,7 @@ def _literal_end(text, place):
     if atom := _ATOM.match(text, place):
         return atom.end()
     depth, start = 0, place
-    while place < len(text) and text[place] != "\n":
+    while place < min(len(text), start + LONGEST_VALUE) and text[place] != "\n":
         string = _ATOM.match(text, place) if text[place] in "'\"" else None
         depth += (text[place] in "([{") - (text[place] in ")]}")
         place = string.end() if string else place + 1
@@ -197,7 +221,18 @@ _SUBJECT = re.compile(
     r"wrongly|incorrectly|therefore|thus|still|only|the|actually|we|I))\s*\Z",
     re.I,
 )
-_CALL = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*\((?:[^()\n]|\([^()\n]*\))*\)\s*\Z")
+_ANY_CALL = re.compile(r"(?<![\w.])[A-Za-z_][\w.]*\((?:[^()\n]|\([^()\n]*\))*\)")
+_CALL = re.compile(_ANY_CALL.pattern + r"\s*\Z")
+_ADVERBS = re.compile(
+    r"(?:\s+(?:wrongly|incorrectly|correctly|therefore|thus|still|only|actually|always|just|simply))+\s*\Z"
+)
+_NAMED = re.compile(r"(?P<name>\0+|[A-Za-z_]\w*)\s+(?:function|method|call)\s*\Z")
+_ANY_FUNCTION = re.compile(
+    r"(?:the|this|that|our|an?|whole|tested|buggy|original|given|current|wrong|incorrect|faulty|main)\Z", re.I
+)
+_ANOTHER_RAN = re.compile(
+    r"([A-Za-z_][\w.]*)\([^()\n]*\)`?,?\s+(?:is|was|gets|being)\s+(?:called|evaluated|run|executed)\b"
+)
 _RATHER = re.compile(r",?\s*(?:not|instead of|rather than)\s+")
 _ASKED = re.compile(
     r"\b(?:(?:should|must) (?:have )?(?:return(?:ed)?|give|produce)|expects|(?:result|output|answer) should (?:be|have "
@@ -230,43 +265,59 @@ _LOOP = re.compile(
     r"\b(?:[Tt]he )(?P<kind>for |while )?loop(?: body)? (?:(?P<never>never runs|never executes|is never entered)\b|"
     rf"(?:runs|ran|iterates|executes|repeats|is executed) {_TIMES})"
 )
+# A variable here is a part of what is spoken of: an operand, or what something is counted or looked for in.
+_OPERAND = re.compile(r"[\w)\]`\0]\s*[-+*/%=<>]\Z|\b(?:plus|minus|times|mod(?:ulo)?|divided by|between)\Z")
+_OF_A_NOUN = re.compile(
+    r"\b(?:sum|difference|product|maxim\w+|minim\w+|length|number|index|elements?|items?|remainder|quotient|average|mean|"
+    r"gcd|count|size) (?:(?!\b(?:is|was|are|becomes?|equals?)\b|[,;:=]).)*\Z"
+)
+_WANTED = re.compile(r"\b(?:desired|right|ideal|target|true|required|wanted|proper|correct|expected|intended)\Z", re.I)
+_LISTED = re.compile(r"\b(?:changes|steps|reasons|things|problems|bugs|issues|fixes|errors|mistakes)\W{0,3}\(1\)")
 _EDIT = re.compile(
     r"In `([^`]*)` change `[^`]*` to `[^`]*`\.|Move `([^`]*)` (?:out of|into) the block\.|"
     r"Add `[^`]*` after `([^`]*)`\.|Remove `([^`]*)`\.|Swap the branches of `([^`]*)`\."
 )
+_DENIED = re.compile(r"\b(?:not|never|\w+n't|without)\s*\Z", re.I)
 _REPLACE = re.compile(r"\b(?:[Cc]hang|[Rr]eplac)(?:e|ing) `(?P<old>[^`\n]+)` (?:to|with|by) `(?P<new>[^`\n]+)`")
 
 
 def _edits(text, trace, fix):
-    for found in _EDIT.finditer(text.text):
+    stated = list(_EDIT.finditer(text.text))
+    within = [range(*found.span()) for found in stated]
+    replaced = [found for found in _REPLACE.finditer(text.text) if not any(found.start() in span for span in within)]
+    for found in stated:
         named = next(filter(None, found.groups()), "").strip()
-        if fix is not None:
-            yield *found.span(), (agrees(trace.program, found.group(), fix) is True, None)
-        elif not found.group().startswith("Swap"):
-            known = named in map(str.strip, trace.program.splitlines())
-            yield *found.span(), ((None if known else False), None)
-    for found in _REPLACE.finditer(text.text):
-        yield *found.span(), (_replaced(found["old"], found["new"], trace.program, fix), None)
+        known = named in map(str.strip, trace.program.splitlines())
+        done = fix is not None and agrees(trace.program, found.group(), fix) is True
+        open_ = known and (fix is None or len(stated) + len(replaced) > 1)  # one of several may be done, and no other
+        if fix is not None or not found.group().startswith("Swap"):
+            yield *found.span(), (done or (None if open_ else False), None)
+    for found in replaced:
+        if not _DENIED.search(text.text[: found.start()]):
+            yield *found.span(), (_replaced(found["old"], found["new"], trace.program, fix), None)
 
 
 def _replaced(old, new, program, fix):
     """Whether the fix is the program with one `old` made `new`; a fix that does more is undecided."""
     pieces = program.split(old)
     if len(pieces) == 1:
-        return False
+        return None if "".join(old.split()) in "".join(program.split()) else False
     made = (old.join(pieces[:n]) + new + old.join(pieces[n:]) for n in range(1, min(len(pieces), 50)))
     return True if fix is not None and any(same_program(program, fix) for program in made) else None
 
 
 def _results(text, trace, fix):
+    variables = {name for step in trace.steps for name, _ in step.changes}
     for found in _VERB.finditer(text.prose):
         value = text.value(found.end())
-        if value and text.said(found.start()) and _is_the_test(text, found.start()):
+        if found.group().startswith("result") and "result" in variables:
+            continue
+        if value and text.said(found.start()) and _is_the_test(text, found):
             yield found.start(), value[1], evidence.result(value[0], trace)
             yield from _rather(text, value[1], trace)
     for found in _ASKED.finditer(text.prose):
         value = text.value(found.end())
-        if value and text.said(found.start(), meant=False):
+        if value and text.said(found.start(), meant=False) and not _is_of_another_call(text, found.start()):
             yield found.start(), value[1], evidence.expected(value[0], trace)
     for found in _ENDLESS.finditer(text.prose):
         if text.said(found.start()):
@@ -280,18 +331,36 @@ def _rather(text, place, trace):
         yield start, value[1], evidence.expected(value[0], trace)
 
 
-def _is_the_test(text, place):
+def _is_the_test(text, verb):
     """Whether the subject in front of a verb is the tested program, and not another call or thing."""
-    before = text.prose[:place]
+    before = _ADVERBS.sub("", text.prose[: verb.start()])
+    if named := _NAMED.search(before):
+        return bool(_ANY_FUNCTION.match(named["name"])) or text.is_of_the_test(
+            text.text[slice(*named.span("name"))].strip("`")
+        )
+    if re.search(r"\bthis\s*\Z", before, re.I) and verb.group().startswith(("gives", "produces")):
+        return False  # of what was computed before
+    sentence = _last_part(_SENTENCE, text.text[max(0, verb.start() - LONGEST_SENTENCE) : verb.start()])
     if _SUBJECT.search(before):
-        return True
+        return all(text.is_of_the_test(found[1]) for found in _ANOTHER_RAN.finditer(sentence))
+    code = _code_before(text, len(before)) or before.split()[-1]
+    if code.endswith(")"):
+        return text.is_asked(code)
+    return code.isidentifier() and text.is_of_the_test(code)
+
+
+def _is_of_another_call(text, place):
+    """Whether the subject in front of a place is a call, and not the tested one."""
+    code = _code_before(text, place)
+    return code is not None and code.endswith(")") and not text.is_asked(code)
+
+
+def _code_before(text, place):
+    """The code that a text up to a place ends with: a span in code marks, without them, or a bare call; else None."""
+    before = text.prose[:place]
     code = next((text.text[start:end] for start, end in text.spans if end == len(before.rstrip())), None)
     bare = _CALL.search(before[-300:])
-    code = code.strip("`") if code else bare.group().strip() if bare else before.split()[-1]
-    called = re.match(r"[\w.]+", code)
-    if code.endswith(")"):
-        return "".join(code.split()) in "".join(text.asked.split())
-    return bool(called) and called.group() == code and f"{code}(" in text.test
+    return code.strip("`") if code else bare.group().strip() if bare else None
 
 
 def _exceptions(text, trace, fix):
@@ -302,7 +371,10 @@ def _exceptions(text, trace, fix):
 
 
 def _quotes(text, trace, fix):
-    for found in _QUOTE.finditer(text.text):
+    listed = _LISTED.search(text.text)
+    for found in _QUOTE.finditer(text.text, 0, listed.start() if listed else len(text.text)):
+        if not text.said(found.start()):
+            continue
         start, place = found.start(), found.end()
         while (state := _STATE.match(text.text, place)) and (value := text.value(state.end())):
             path = state["path"] or state["back"]
@@ -325,12 +397,15 @@ def _states(text, trace, fix):
 def _is_a_state(text, found, end, trace):
     """Whether such words speak of a variable in this run: not of a part of a larger expression, nor of code."""
     start, span = found.start(), text.span(found.start("path"))
-    if not text.said(start) or _IN_A_CALL.search(text.text[:start]):
+    before = text.prose[:start].rstrip()
+    sentence = _last_part(_SENTENCE, before[-LONGEST_SENTENCE:])
+    if not text.said(start) or _IN_A_CALL.search(text.text[:start]) or _WANTED.search(before):
+        return False
+    if not found["step"] and (_OPERAND.search(before) or _OF_A_NOUN.search(sentence)):
         return False
     if found.re is _EQUALS:
         whole = span is None or (span[0] + 1 == found.start("path") and end == span[1] - 1)
         return whole and text.text[found.start("path") : end] not in trace.program
-    before = text.prose[:start].rstrip()
     if not found["step"] and re.search(r"(?:[-+*/%=<>(\[.]|(?<!value) of)\Z", before) and not before.endswith("."):
         return False
     return span is None or span == (found.start("mark"), found.end("path") + 1)

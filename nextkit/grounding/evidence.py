@@ -5,6 +5,8 @@ the Step that bears it out or contradicts it, or None. Literals are compared as 
 """
 
 import ast
+import bisect
+import builtins
 import functools
 import itertools
 import warnings
@@ -71,15 +73,23 @@ def _is_asked_elsewhere(said, test):
 
 
 def raised(name, trace):
-    """Was an exception of that type raised, caught or not?"""
+    """Was an exception of that type raised, caught or not? A test that fails raises AssertionError."""
+    if name == "AssertionError" and trace.outcome == "failed":
+        return True, None
     steps = [step for step in trace.steps if step.event == "exception"]
     for step in steps:
-        if _type_of(step.value) == name:
+        if _is_a(_type_of(step.value), name):
             return True, step.index
-    if _type_of(trace.exception) == name:
+    if _is_a(_type_of(trace.exception), name):
         return True, None
     last = (steps or trace.steps or [None])[-1]
     return (None if trace.truncated else False), last.index if last else None
+
+
+def _is_a(name, other):
+    """Whether an exception is of a type or, of Python's own, of a kind of it."""
+    one, base = (getattr(builtins, each, None) for each in (name, other))
+    return name == other or (isinstance(one, type) and isinstance(base, type) and issubclass(one, base))
 
 
 def _type_of(exception):
@@ -88,12 +98,14 @@ def _type_of(exception):
 
 def changed(index, path, said, trace):
     """A state quoted in the trace's own style: did this step change the variable to that?"""
-    step = next((step for step in trace.steps if step.index == index), None)
-    if step is None:
+    place = bisect.bisect_left(trace.steps, index, key=lambda step: step.index)
+    if place == len(trace.steps) or trace.steps[place].index != index:
         return (None if trace.truncated else False), None
+    step = trace.steps[place]
     if path == "return":
         return (same(said, step.value) if step.event == "return" else False), index
-    return (same(said, dict(step.changes)[path]) if path in dict(step.changes) else False), index
+    changes = dict(step.changes)
+    return (same(said, changes[path]) if path in changes else False), index
 
 
 def has_value(index, path, said, trace):
