@@ -133,9 +133,15 @@ def read(table, k=1):
     """What the table says of pass@k, a sentence a row, whatever it says.
 
     A gain is one if the interval of the difference from the base lies above zero; that it is not clearly above blind
-    edits is said unless the interval of the difference from them lies above zero as well.
+    edits is said unless the interval of the difference from them lies above zero as well. Raises ValueError for a k
+    that the table does not have, or where it has several rows of one model.
     """
     rows = table[table.k == k].set_index("model")
+    if not len(rows) or not rows.index.is_unique:
+        there = ", ".join(map(str, sorted(set(table.k))))
+        raise ValueError(
+            f"pass@{k} has {len(rows)} rows of {rows.index.nunique()} models: there is k = {there}; give one run's table"
+        )
     sentences = [_sentence(name, row) for name, row in rows.drop(index=[BASE, BLIND]).iterrows()]
     start = f"{BASE}: {_points(rows.loc[BASE].pass_at_k)} %, {BLIND}: {_points(rows.loc[BLIND].pass_at_k)} %."
     return "\n".join([start, *sentences])

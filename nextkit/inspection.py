@@ -36,10 +36,14 @@ def frames_at(trace, position):
 
 
 def failure(trace):
-    """Position of the step that raised what ended the run, else of the last step."""
-    last = len(trace.steps) - 1
-    raised = (p for p in range(last, -1, -1) if trace.steps[p].event == "exception")
-    return next(raised, last) if trace.outcome == "error" else last
+    """Position of the step that raised what ended the run, else of the last step. Raises ValueError without steps."""
+    if not trace.steps:
+        raise ValueError(
+            f"the trace of {trace.task_id!r} has no steps: the run ended with {trace.exception or trace.outcome}"
+        )
+    last, ended = len(trace.steps) - 1, _type_of(trace.exception)
+    raised = (p for p, s in enumerate(trace.steps) if s.event == "exception" and _type_of(s.value) == ended)
+    return max(raised, default=last) if trace.outcome == "error" else last
 
 
 def divergence(trace, other):
@@ -61,6 +65,10 @@ def never_ran(trace):
                     span = range(node.lineno, node.end_lineno + 1)
                     silent |= dict.fromkeys(span, ran.isdisjoint(span))
     return sorted(line for line, is_silent in silent.items() if is_silent)
+
+
+def _type_of(exception):
+    return exception.partition(":")[0]
 
 
 def _telling(trace):

@@ -166,3 +166,10 @@ def row(model, rate, over_base=(0, 0, 0), over_blind=(0, 0, 0)):
 def test_the_table_is_read_whatever_it_says(rate, over_base, over_blind, said):
     table = pd.DataFrame([row(BLIND, 0.1), row(BASE, 0.2), row(NEXT, rate, over_base, over_blind)])
     assert read(table).splitlines()[-1].endswith(said)
+
+
+def test_a_table_that_cannot_be_read_says_why():
+    table = pd.DataFrame(dict(model=["base", "base"], k=[1, 1]))
+    for k in (1, 8):
+        with pytest.raises(ValueError, match=f"pass@{k} has .* rows of .* models: there is k = 1"):
+            read(table, k)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nextkit.inspection import failure
 from nextkit.tracing import trace_in_process
 from nextkit.widgets import TraceInspector
 
@@ -115,3 +116,16 @@ def test_half_of_a_surrogate_pair_is_shown_by_its_escape(statement, tmp_path):
     page = found.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "\\ud8" in page and page.count("</script>") == TraceInspector(found.trace).page("").count("</script>") == 2
     assert str(found.payload).encode() and "\\ud8" in found._repr_html_()
+
+
+def test_the_failure_is_the_step_that_raised_what_ended_the_run():
+    program = "def f(x):\n    try:\n        return int(x)\n    except ValueError:\n        return None"
+    found = trace_in_process(program, "assert f('a')[0] == 1")
+    assert found.exception.startswith("TypeError") and failure(found) == len(found.steps) - 1
+    caught = trace_in_process(program + "[0]", "assert f('a') == 1")
+    assert caught.steps[failure(caught)].line == 5
+
+
+def test_a_trace_without_steps_has_no_failure():
+    with pytest.raises(ValueError, match="has no steps"):
+        failure(trace_in_process("def f(", "assert f(1) == 1"))
