@@ -1,16 +1,28 @@
 """The offline world: its programs, its splits, its rationales, and that what ships was made of it."""
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
 
 from nextkit.datasets.mutate import WEIGHTS, all_edits
-from nextkit.offline.corpus import HIDDEN, SHOWN, SPLITS, draw_document, draw_task, draw_tasks, failing_trace, split_of
+from nextkit.offline.corpus import (
+    HIDDEN,
+    SHOWN,
+    SPLITS,
+    _shape,
+    draw_document,
+    draw_task,
+    draw_tasks,
+    failing_trace,
+    rename_task,
+    split_of,
+)
 from nextkit.offline.execution import run
 from nextkit.offline.families import FAMILIES, UNSEEN
 from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
-from nextkit.offline.programs import draw_argument, draw_program, from_family
+from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
 from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
 from nextkit.prompting import parse_completion
 from nextkit.tasks import DATA, load_tasks
@@ -54,6 +66,18 @@ def test_a_task_fails_a_shown_test_and_its_reference_passes_all():
         exec(task.reference, namespace)
         for test in (*task.tests, *task.hidden_tests):
             exec(test, namespace)
+
+
+def test_a_renamed_task_is_the_same_but_for_its_names():
+    rng, names = random.Random(0), set()
+    for task in tasks_drawn(30):
+        other = rename_task(rng, task)
+        assert _shape(other.buggy) == _shape(task.buggy) and _shape(other.reference) == _shape(task.reference)
+        assert failing_trace(other).outcome == failing_trace(task).outcome
+        shown = set(re.findall(r"`(\w+)`", other.description))
+        assert shown <= set(re.findall(r"\w+", other.reference))
+        names.add(re.search(r"def (\w+)", other.buggy)[1])
+    assert len(names) > 25 and len(names & {*POOLS["f"]}) < 15
 
 
 def test_a_task_has_three_shown_and_six_hidden_tests_all_different():

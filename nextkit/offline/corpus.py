@@ -14,12 +14,14 @@ code, repairs of functions of Python's standard library and such functions as th
 import hashlib
 import os
 import random
+import re
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 from nextkit.datasets.mutate import random_edit
 from nextkit.offline.execution import run
 from nextkit.offline.library import code, draw_library_task, functions
-from nextkit.offline.programs import draw_argument, draw_program, draw_unseen
+from nextkit.offline.programs import draw_argument, draw_names, draw_program, draw_unseen, rename
 from nextkit.offline.rationales import state_edit, write_rationale
 from nextkit.prompting import build_prompt, format_answer
 from nextkit.tasks import RepairTask
@@ -82,10 +84,11 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng, right=RIGHT, corpus="offline"):
+def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0):
     """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
 
     right: the probability that a repair is right. corpus: "offline", or "real" for code of the standard library too.
+    renamed: the probability that a task of the offline world gets names that no other has.
     """
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
@@ -93,20 +96,35 @@ def draw_document(rng, right=RIGHT, corpus="offline"):
     task = draw_task(rng) if source == "offline" else draw_library_task(rng)
     if task is None or task.split != "pretrain":
         return None
+    if source == "offline" and rng.random() < renamed:
+        task = rename_task(rng, task)
     kind = rng.choices(list(KINDS), KINDS.values())[0]
     text = _solved(task) if kind == "correct" else _repair(rng, task, right, traced=kind == "traced")
     return text if text and len(text) < LONGEST[corpus] else None
 
 
-def draw_corpus(count, seed, right=RIGHT, corpus="offline", workers=None):
+def rename_task(rng, task):
+    """The same task with a new name for all that its program defines."""
+    names = draw_names(rng, task.reference)
+    return replace(
+        task,
+        description=re.sub(r"`(\w+)`", lambda found: f"`{names.get(found[1], found[1])}`", task.description),
+        buggy=rename(task.buggy, names),
+        reference=rename(task.reference, names),
+        tests=tuple(rename(test, names) for test in task.tests),
+        hidden_tests=tuple(rename(test, names) for test in task.hidden_tests),
+    )
+
+
+def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers=None):
     """`count` documents as a list of texts, made by `workers` processes, by default as many as there are processors.
 
-    The same seed and share `right` give the same documents; of the real corpus only on the same version of Python.
+    The same arguments give the same documents; of the real corpus only on the same version of Python.
     """
     from tqdm.auto import tqdm
 
     chunk = 500
-    seeds = [(seed, number, chunk, right, corpus) for number in range(-(-count // chunk))]
+    seeds = [(seed, number, chunk, right, corpus, renamed) for number in range(-(-count // chunk))]
     if corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
@@ -115,10 +133,10 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", workers=None):
 
 
 def _chunk(arguments):
-    seed, number, count, right, corpus = arguments
+    seed, number, count, right, corpus, renamed = arguments
     rng, texts = random.Random(f"corpus/{seed}/{number}"), []
     while len(texts) < count:
-        if text := draw_document(rng, right, corpus):
+        if text := draw_document(rng, right, corpus, renamed):
             texts.append(text)
     return texts
 

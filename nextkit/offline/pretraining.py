@@ -36,12 +36,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Phase:
-    """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate."""
+    """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate.
+
+    renamed: the share of tasks whose names no other has, see `nextkit.offline.corpus`.
+    """
 
     documents: int
     tokens: int
     right: float
     learning_rate: float
+    renamed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,8 @@ def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
     from tqdm.auto import tqdm
 
     seed = settings.seed + 1000 * state["phase"]
-    sequences = _encode(draw_corpus(phase.documents, seed, phase.right, settings.corpus), tokenizer, settings)
+    texts = draw_corpus(phase.documents, seed, phase.right, settings.corpus, phase.renamed)
+    sequences = _encode(texts, tokenizer, settings)
     plan = _plan(sequences, phase.tokens, settings.batch_tokens, seed)
     started, losses, first = time.monotonic(), [], state["step"]
     for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):

@@ -6,6 +6,8 @@ so that no combination of parts is in two splits.
 """
 
 import ast
+import builtins
+import keyword
 import re
 from dataclasses import dataclass
 
@@ -52,6 +54,27 @@ POOLS = dict(
 # Combinations of parts that would be a held-out family under another name.
 HELD_OUT = [{"digits", "sum"}, {"strdigits", "sum"}, {"last", "below"}, {"ifelse", "evenindex"}, {"below#", "sum"}]
 SYLLABLES = [c + v for c in "bcdfgmnprst" for v in "aeiou"]
+ONSETS = [
+    "",
+    *"bcdfghjklmnprstvwz",
+    "br",
+    "ch",
+    "cl",
+    "cr",
+    "dr",
+    "fl",
+    "gr",
+    "pl",
+    "pr",
+    "sh",
+    "sp",
+    "st",
+    "str",
+    "th",
+    "tr",
+]
+VOWELS = [*"aeiouy", "ai", "ea", "ee", "ie", "oo", "ou"]
+CODAS = ["", *"bdglmnprstxk", "ck", "ct", "ll", "lt", "nd", "ng", "nt", "rk", "rm", "rt", "ss", "st", "th"]
 
 
 @dataclass(frozen=True)
@@ -186,10 +209,9 @@ def _formula(rng):
 def _finished(rng, words, code, params, *, key, family, constants=None):
     """The Program with identifiers drawn anew, in code, description and parameters alike."""
     names = _names(rng, _identifiers(code))
-    tree = _Renamed(names).visit(ast.parse(code))
     words = _put(words, (constants or {}) | {name: f"`{names[name]}`" for name in params})
     return Program(
-        words, ast.unparse(tree), names["f"], tuple((names[n], kind) for n, kind in params.items()), key, family
+        words, rename(code, names), names["f"], tuple((names[n], kind) for n, kind in params.items()), key, family
     )
 
 
@@ -201,18 +223,20 @@ class _Renamed(ast.NodeTransformer):
         return ast.Name(self.names.get(node.id, node.id), node.ctx)
 
     def visit_arg(self, node):
-        return ast.arg(self.names[node.arg])
+        return ast.arg(self.names.get(node.arg, node.arg))
 
     def visit_FunctionDef(self, node):
         self.generic_visit(node)
-        node.name = self.names[node.name]
+        node.name = self.names.get(node.name, node.name)
         return node
 
 
 def _identifiers(code):
-    tree = ast.parse(code)
-    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return ["f", *sorted(stored | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)})]
+    """The function's name, then all that it binds."""
+    nodes = list(ast.walk(ast.parse(code)))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    functions = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    return [*functions, *sorted(stored | {node.arg for node in nodes if isinstance(node, ast.arg)})]
 
 
 def _names(rng, wanted):
@@ -230,6 +254,27 @@ def _names(rng, wanted):
             if drawn not in names.values():
                 names[name] = drawn
     return names
+
+
+def rename(code, names):
+    """The code with its identifiers replaced; names: identifier -> another."""
+    return ast.unparse(_Renamed(names).visit(ast.parse(code)))
+
+
+def draw_names(rng, code):
+    """identifier -> its new name, for most that the code defines: one or two words that stand in no pool."""
+    names = {}
+    for name in _identifiers(code):
+        while name not in names:
+            drawn = name if rng.random() < 0.3 else "_".join(_invented(rng) for _ in range(rng.choice([1, 1, 1, 2])))
+            if not (drawn in names.values() or keyword.iskeyword(drawn) or hasattr(builtins, drawn)):
+                names[name] = drawn
+    return names
+
+
+def _invented(rng):
+    """A word that can be spoken and is, mostly, none."""
+    return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice([1, 1, 2])))
 
 
 def _filled(rng, piece, slots, element):
