@@ -8,10 +8,14 @@ integration; NEXTKIT_DATA names a folder with public data sets, such as mbpp.jso
 
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
+from nextkit.few_shot import few_shot, instruction
+from nextkit.prompting import build_prompt
+from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.sampling.endpoint import EndpointSampler
 from nextkit.sampling.loading import is_url
@@ -39,7 +43,11 @@ def _found(name):
 FAST = switched_on("NEXTKIT_FAST")
 SERVER, MODEL = server_and_model(os.environ.get("NEXTKIT_MODEL", "offline-base"))
 CHAT = switched_on("NEXTKIT_CHAT", "1")
-DATA = Path(os.environ["NEXTKIT_DATA"]) if os.environ.get("NEXTKIT_DATA") else None
+SHIPPED = Path(MODEL).name.startswith("offline")  # such models were pretrained on the kit's prompts
+# How self-training asks a base that has never seen them; the same is in `ask` and `sampler`.
+GENERAL = {} if SHIPPED else dict(few_shot=3, instruction=True, max_tokens=512)
+STOP = () if SHIPPED else ("\n# Task:",)  # a general model may go on with a task of its own making
+DATA = TASK_DATA.parent / os.environ["NEXTKIT_DATA"] if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)
 pd.set_option("display.max_colwidth", None)  # tables of text are there to be read
 
@@ -62,9 +70,25 @@ def sampler(**options):
     """The Sampler of MODEL: an EndpointSampler where SERVER serves it, else a LocalSampler; options are its own."""
     if SERVER is None:
         return local_sampler(**options)
-    return EndpointSampler(SERVER, MODEL, **(dict(chat=CHAT) | options))
+    return EndpointSampler(SERVER, MODEL, **(dict(chat=CHAT, stop=STOP) | options))
 
 
 def local_sampler(**options):
     """The LocalSampler of MODEL, for what needs its weights here, also where SERVER serves it."""
-    return LocalSampler(MODEL, **(dict(chat=None if CHAT else False) | options))
+    return LocalSampler(MODEL, **(dict(chat=None if CHAT else False, stop=STOP) | options))
+
+
+def ask(task, trace=None):
+    """The Prompt of a task, as `build_prompt` makes it; for a general model with an instruction and solved examples."""
+    return build_prompt(task, trace, **({} if SHIPPED else _told(trace is not None)))
+
+
+def run_in(name):
+    """The Run of a notebook: a folder of its own for each model and size of work, beside the kit's notebooks."""
+    return Run(TASK_DATA.parent / "runs" / f"{name}-{Path(MODEL).name}{'-fast' * FAST}")
+
+
+@cache
+def _told(traced):
+    style = "inline" if traced else None
+    return dict(few_shot=few_shot(3, style=style), instruction=instruction(style=style))
