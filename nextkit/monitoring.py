@@ -208,13 +208,14 @@ def _left(found, stages, events):
     begun = max((n for n, event in enumerate(events) if event.get("work") == "begun"), default=0)
     events = events[begun:]  # of earlier work in this folder nothing follows
     rounds, tuned = found["work"]["rounds"], [n for n, e in enumerate(events) if "steps" in e]
+    seconds = found["now"] and _whole(found["now"], [stage for stage in stages if stage["state"] == "done"])
+    until = seconds and (found["now"]["ended"] or found["now"]["begun"]) + seconds
     if rounds and tuned:
         each = sum(event.get("seconds", 0) for event in events[: tuned[-1] + 1]) / len(tuned)
         since = sum(event.get("seconds", 0) for event in events[tuned[-1] + 1 :])
         to_do = rounds - int(_ADAPTER.fullmatch(events[tuned[-1]]["stage"])[1])
-        return dict(of="the run", until=found["changed"] + max(0, each * to_do - since))
-    seconds = found["now"] and _whole(found["now"], [stage for stage in stages if stage["state"] == "done"])
-    return seconds and dict(of="this stage", until=(found["now"]["ended"] or found["now"]["begun"]) + seconds)
+        return dict(of="the run", until=max(until or 0, found["changed"] + max(0, each * to_do - since)))
+    return until and dict(of="this stage", until=until)
 
 
 def _whole(now, done):

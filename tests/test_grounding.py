@@ -1,6 +1,7 @@
 """Grounding: is what a rationale says true?"""
 
 import functools
+import math
 import random
 from dataclasses import replace
 
@@ -25,6 +26,11 @@ def said(task, sample):
 
 def test_agreement_counts_fixes_that_do_what_is_said(task, said):
     assert agreement([task], [[said(SAID), said("because")]]) == 0.5
+
+
+def test_where_no_rationale_speaks_the_offline_models_language_there_is_no_share(task, said, sandbox):
+    samples = [[said("The result is off."), said("because")]]
+    assert math.isnan(agreement([task], samples)) and math.isnan(truth(samples, [trace(task, sandbox=sandbox)]))
 
 
 def test_truth_counts_true_quotes_of_all_samples(task, said, sandbox):

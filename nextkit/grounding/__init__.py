@@ -5,6 +5,7 @@ language, held against the trace. For the offline models' language more can be s
 states is applied to the buggy program and compared with the fix, and the result that it quotes with the trace.
 """
 
+import math
 from dataclasses import asdict, fields
 
 from nextkit.grounding.claims import Claim, check_claims
@@ -45,21 +46,27 @@ def faithful(task, sample, trace):
 
 
 def agreement(tasks, samples):
-    """The share of all samples whose fix is exactly the edit that the rationale states."""
+    """The share of all samples whose fix is exactly the edit that the rationale states, as the offline models state it.
+
+    nan where no rationale states an edit so, as with most other models.
+    """
     return _share(
-        agrees(task.buggy, sample.rationale, sample.fix) is True
+        agrees(task.buggy, sample.rationale, sample.fix)
         for task, row in zip(tasks, samples, strict=True)
         for sample in row
     )
 
 
 def truth(samples, traces):
-    """The share of all samples that quote a result, and quote the true one; traces: one a task."""
+    """The share of all samples that quote a result as the offline models do, and quote the true one; traces: one a task.
+
+    nan where no rationale quotes one so.
+    """
     return _share(
-        truthful(sample.rationale, trace) is True for row, trace in zip(samples, traces, strict=True) for sample in row
+        truthful(sample.rationale, trace) for row, trace in zip(samples, traces, strict=True) for sample in row
     )
 
 
 def _share(flags):
     flags = list(flags)
-    return sum(flags) / max(1, len(flags))
+    return math.nan if set(flags) <= {None} else sum(flag is True for flag in flags) / len(flags)
