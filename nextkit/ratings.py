@@ -88,7 +88,10 @@ def read_events(path):
 
 
 def read_ratings(*paths):
-    """The Ratings that count in one or more files: of each rater and item the last one that was not undone."""
+    """The Ratings that count in one or more files: of each rater and item the last one, unless it was undone.
+
+    A file that is not there holds none.
+    """
     counted = {}
     for event in (event for path in paths for event in read_events(path)):
         key = event["rater"], event["item"]

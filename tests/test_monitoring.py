@@ -181,6 +181,15 @@ def test_what_is_left_of_the_run_is_guessed_from_its_rounds(run):
     assert found["left"] == dict(of="the run", until=pytest.approx(found["changed"] + 30 * 2 - 10))
 
 
+def test_the_evaluation_after_the_last_tuning_is_left_too(run, monkeypatch):
+    monkeypatch.setattr("nextkit.runs.time.monotonic", partial(next, count(0, 10)))
+    with run.working(rounds=1):
+        tuned(run, 1, seconds=1.0)
+        stage(run, upto=1)
+        found = status(run.folder)
+    assert found["left"] == dict(of="the run", until=pytest.approx(found["now"]["ended"] + 10 / 2 * 3))
+
+
 def test_nothing_is_guessed_when_the_work_is_over(run):
     with run.working(rounds=3):
         tuned(run, 1)
