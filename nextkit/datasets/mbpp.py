@@ -84,14 +84,16 @@ def _problem(where, row):
     split = next((name for name, numbers in SPLITS.items() if number in numbers), None)
     if split is None:
         refuse(where, "task_id", number, "MBPP has problems 1 to 974: give one of them")
-    setup = field(where, row, "test_setup_code", str, "") or "\n".join(_texts(where, row, "test_imports", []))
+    # Two problems build trees of a class that their programs define, so this goes before each test, not the program.
+    before = _plain(field(where, row, "test_setup_code", str, "")).strip()
+    before = f"{before}\n" if before else ""
     return Problem(
         number,
         field(where, row, ("text", "prompt"), str),
         _plain(field(where, row, "code", str)),
-        tuple(_texts(where, row, "test_list")),
-        tuple(_texts(where, row, "challenge_test_list", [])),
-        _plain(setup),
+        tuple(before + test for test in _texts(where, row, "test_list")),
+        tuple(before + test for test in _texts(where, row, "challenge_test_list", [])),
+        "\n".join(_texts(where, row, "test_imports", [])),
         split,
     )
 
