@@ -45,7 +45,7 @@ def test_the_functions_found_are_the_same_each_time():
 
 def test_a_task_is_one_edit_of_a_function_that_passes_all_of_its_tests():
     rng = random.Random(0)
-    tasks = [task for task in (library.draw_library_task(rng) for _ in range(30)) if task]
+    tasks = [task for task in (library.draw_library_task(rng, 3, 6) for _ in range(30)) if task]
     assert len(tasks) >= 10 and {task.meta["family"] for task in tasks} == {"library"}
     for task in tasks:
         assert ast.dump(ast.parse(task.buggy)) != ast.dump(ast.parse(task.reference))

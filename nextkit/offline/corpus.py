@@ -93,7 +93,7 @@ def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0):
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
-    task = draw_task(rng) if source == "offline" else draw_library_task(rng)
+    task = draw_task(rng) if source == "offline" else draw_library_task(rng, SHOWN, HIDDEN)
     if task is None or task.split != "pretrain":
         return None
     if source == "offline" and rng.random() < renamed:

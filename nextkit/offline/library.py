@@ -84,7 +84,7 @@ def functions():
     return [replace(function, kinds=kinds) for function, kinds in suited if kinds]
 
 
-def draw_library_task(rng, shown=3, hidden=6):
+def draw_library_task(rng, shown, hidden):
     """A repair task made of a library function by one edit, or None when the draw came to nothing."""
     function = rng.choice(functions())
     calls = _calls(rng, function, rng.choice(function.kinds), 2 * (shown + hidden))[: shown + hidden]
