@@ -175,6 +175,7 @@ class Stages:
         out = self.run.stage(f"adapter-{number}", keyed) / "adapter"
         if not out.exists():
             self.run.begin(out.parent, examples=len(examples))
+            getattr(self.sampler, "release", lambda: None)()  # tuning wants the memory
         adapter = finetune(s.model, examples, out, lora, chat=self.chat, apart=s.apart)
         if self.run.untold([out]):
             self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)

@@ -23,7 +23,7 @@ def hub(monkeypatch):
         def refuse(*_, **__):
             raise error
 
-        monkeypatch.setattr(loading, "_source", lambda path: path)
+        monkeypatch.setattr(loading, "source", lambda path: path)
         monkeypatch.setattr(hub, "hf_hub_download", refuse)
 
     return answer

@@ -25,7 +25,7 @@ from pathlib import Path
 from nextkit.prompting import Prompt
 from nextkit.records import from_dict, whole
 from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
-from nextkit.sampling.loading import best_dtype, pick_device
+from nextkit.sampling.loading import best_dtype, pick_device, source
 
 
 @dataclass(frozen=True)
@@ -187,16 +187,18 @@ def merge(adapter, out):
 
 def _plan(name, path, examples, out, settings, chat, report):
     """What training needs to know."""
-    from nextkit.finetuning.training import Plan
+    from nextkit.finetuning.training import Plan, processes
 
+    device = pick_device() if processes() == 1 else "cpu"  # of several, each is told its own later
     path = os.path.abspath(path) if os.path.isdir(path) else path  # it is stored with the adapter
     tokenizer, stops = load_tokenizer(path), _stops(path)
+    tokenizer.padding_side = "right"  # where it stands behind all that is learnt, and needs no mask
     train, held_out = (
         [encode_example(tokenizer, example, chat, stops) for example in some] for some in _split(examples, settings)
     )
     return Plan(
         name=name,
-        model=lambda: _with_lora(load_model(path, dtype=_resting_dtype()), settings),
+        model=lambda: _with_lora(load_model(path, device=device, dtype=_resting_dtype()), settings),
         tokenizer=tokenizer,
         features=train,
         validation=held_out,
@@ -241,9 +243,9 @@ def _stops(path):
     from transformers import AutoConfig, GenerationConfig
 
     try:
-        ends = GenerationConfig.from_pretrained(path).eos_token_id
+        ends = GenerationConfig.from_pretrained(source(path)).eos_token_id
     except OSError:  # not every model has one
-        ends = AutoConfig.from_pretrained(path).eos_token_id
+        ends = AutoConfig.from_pretrained(source(path)).eos_token_id
     return ends if isinstance(ends, list) else [ends]
 
 

@@ -25,20 +25,18 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
-    PrinterCallback,
-    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
 )
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from transformers.utils.notebook import NotebookProgressCallback
 
 from nextkit.finetuning.log import Bar, LossLog
 from nextkit.records import whole
 from nextkit.sampling.loading import best_dtype, pick_device
 
 EVALUATIONS = 10  # of the held-out loss in a run
+TABLES = ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")  # the Trainer's; the last needs IPython
 
 
 @dataclass(frozen=True)
@@ -153,19 +151,38 @@ def _attempt(plan, fit):
     order = schedule([len(feature["input_ids"]) for feature in plan.features], plan.settings, plan.steps, pieces)
     # no process may go without a micro-batch: a token without a label adds nothing to the loss
     nothing = [dict(input_ids=[plan.tokenizer.pad_token_id], labels=[-100])]
-    pad = DataCollatorForSeq2Seq(plan.tokenizer, padding=True, label_pad_token_id=-100)
     trainer = Trainer(
         model=plan.model(),
         args=_arguments(plan, fit),
         train_dataset=[[plan.features[i] for i in numbers] or nothing for numbers in order],
         eval_dataset=_slices(plan.validation, 1) or None,  # each weighs the same, however much the memory holds
-        data_collator=lambda micro_batches: pad(sum(micro_batches, [])),
+        data_collator=Collator(plan.tokenizer),
     )
     with closing(Bar(disable=plan.report is not None or not is_main())) as bar:
         _listen(trainer, plan, bar)
         trainer.train(resume_from_checkpoint=last_checkpoint(plan.folder, before=plan.steps))
     trainer.accelerator.wait_for_everyone()  # one may still read a checkpoint that another is about to delete
     return trainer.model, trainer.state.log_history
+
+
+class Collator:
+    """Micro-batches as tensors: padded on the right, without a mask, and with logits from the first answer on only.
+
+    Padding stands behind everything and has no label, so no token that counts sees it; the logits of prompts are never
+    asked for, and those of a large vocabulary fill the memory.
+    """
+
+    def __init__(self, tokenizer):
+        self.pad = DataCollatorForSeq2Seq(tokenizer, padding=True, label_pad_token_id=-100)
+
+    def __call__(self, micro_batches):
+        batch = self.pad(sum(micro_batches, []))
+        del batch["attention_mask"]
+        labels = batch["labels"]  # (examples, tokens)
+        width, counted = labels.shape[1], (labels != -100).any(0).nonzero()
+        start = max(0, int(counted[0]) - 1) if len(counted) else width - 1  # the token before foretells the first
+        batch["labels"], batch["logits_to_keep"] = labels[:, start:], width - start
+        return batch
 
 
 def _arguments(plan, fit):
@@ -213,7 +230,8 @@ def _saving(plan):
 
 def _listen(trainer, plan, bar):
     """Replace the Trainer's table of logs by the bar, the file of losses and the plan's report."""
-    for callback in (PrinterCallback, ProgressCallback, NotebookProgressCallback):
+    shown = [each for each in trainer.callback_handler.callbacks if type(each).__name__ in TABLES]
+    for callback in shown:
         trainer.remove_callback(callback)
     for callback in (bar, LossLog(plan.losses, plan.report)):
         trainer.add_callback(callback)

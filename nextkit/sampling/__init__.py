@@ -8,6 +8,7 @@ together, each row dropped when it has ended.
     samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
 """
 
+import inspect
 import time
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -19,6 +20,7 @@ from nextkit.sampling.loading import (
     best_dtype,
     check_attention,
     fingerprint,
+    free_memory,
     load_config,
     load_model,
     load_tokenizer,
@@ -48,8 +50,11 @@ __all__ += [
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
 COMPACT = 0.75
-# Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row.
+# Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row. A GPU is asked
+# no more often which rows have ended: at each question it waits.
 STOP_EVERY, STOP_WINDOW = 8, 24
+NOTHING = -1  # stands where a row has ended
+ROWS, MOST_ROWS = 384, 4096  # decoded together: on a CPU, and at most on a GPU
 SEAMS = 8  # tokens by which a text that is put together may be longer than its parts
 
 
@@ -95,13 +100,13 @@ class LocalSampler:
 
     model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
     chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
-    them. chat: whether prompts go through the model's chat template; None for if it has one (base models often have one
+    them; None for 384, and on a GPU for as many as its memory should hold. chat: whether prompts go through the model's chat template; None for if it has one (base models often have one
     that they were never trained on: say False there). stop: texts that end an answer. After sample(), `speed` holds
     its generated tokens a second. Raises ValueError for a model that cannot be loaded or a device that is not there, and
     at the first sample() RuntimeError for weights that do not fit; each names the mend.
     """
 
-    def __init__(self, model, *, device=None, dtype=None, rows=384, chat=None, stop=(), progress=True):
+    def __init__(self, model, *, device=None, dtype=None, rows=None, chat=None, stop=(), progress=True):
         self.path = resolve_model(model)
         self.device = pick_device(device)
         self.dtype = as_dtype(dtype) or best_dtype(self.device)
@@ -116,8 +121,8 @@ class LocalSampler:
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
         """n Samples for each Prompt. temperature: 0 means greedy. adapter: folder of a LoRA adapter to apply.
 
-        The same arguments give the same samples on the same machine with the same `rows`. Raises ValueError when a prompt leaves no room
-        for an answer of max_tokens.
+        The same arguments give the same samples on the same machine with the same `rows`. Raises ValueError when a
+        prompt leaves no room for an answer of max_tokens.
         """
         from tqdm.auto import tqdm
 
@@ -125,25 +130,38 @@ class LocalSampler:
         model = self.model(adapter)
         encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
         self._check_lengths(prompts, encoded, max_tokens)
+        rows = self.rows or self._fitting(max(map(len, encoded), default=0) + max_tokens)
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
         with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
-            for number, group in enumerate(_groups(encoded, max(1, self.rows // n))):
+            for number, group in enumerate(_groups(encoded, max(1, rows // n))):
                 how = dict(temperature=temperature, max_tokens=max_tokens, seed=seed + 1009 * number)
-                rows = self._decode(model, [encoded[i] for i in group], n, how)
+                written = self._decode(model, [encoded[i] for i in group], n, how, rows)
                 for place, i in enumerate(group):
-                    results[i] = [self._record(prompts[i], ids) for ids in rows[place * n : (place + 1) * n]]
-                tokens += sum(map(len, rows))
+                    results[i] = [self._record(prompts[i], ids) for ids in written[place * n : (place + 1) * n]]
+                tokens += sum(map(len, written))
                 bar.update(n * len(group))
         self.speed = tokens / max(1e-9, time.monotonic() - started)
         return results
 
-    def _decode(self, model, encoded, n, how, first=0):
+    def _fitting(self, tokens):
+        """How many sequences of so many tokens to decode together."""
+        import torch
+
+        from nextkit.sampling.sizing import cache_bytes
+
+        if torch.device(self.device).type != "cuda":
+            return ROWS
+        config = self.model_in_use.config
+        row = 1.5 * tokens * cache_bytes(config) + 16 * config.get_text_config().vocab_size  # with copies and chances
+        return max(1, min(MOST_ROWS, int(0.8 * free_memory(self.device) / row)))
+
+    def _decode(self, model, encoded, n, how, rows, first=0):
         """`decode`, in pieces where `rows` or the memory do not hold the whole; lists of ids, prompt after prompt.
 
         first: the number of the first sample: pieces of one prompt's samples must not draw the same.
         """
-        if n > self.rows:  # then there is one prompt
-            return self._in_pieces(model, encoded, n, how, first, self.rows)
+        if n > rows:  # then there is one prompt
+            return self._in_pieces(model, encoded, n, how, first, rows)
         ended, seed = self._stopped if self.stop else None, how["seed"] + first
         try:
             return decode(model, encoded, n, eos=self._ends(model), ended=ended, **how | dict(seed=seed))
@@ -154,11 +172,12 @@ class LocalSampler:
         if len(encoded) == 1:
             return self._in_pieces(model, encoded, n, how, first, -(-n // 2))
         half = len(encoded) // 2
-        return self._decode(model, encoded[:half], n, how, first) + self._decode(model, encoded[half:], n, how, first)
+        halves = (encoded[:half], encoded[half:])
+        return sum((self._decode(model, some, n, how, rows, first) for some in halves), [])
 
     def _in_pieces(self, model, encoded, n, how, first, size):
         pieces = ((start, min(size, n - start)) for start in range(0, n, size))
-        return [ids for start, count in pieces for ids in self._decode(model, encoded, count, how, first + start)]
+        return [ids for start, count in pieces for ids in self._decode(model, encoded, count, how, size, first + start)]
 
     def _ends(self, model):
         """Ids of the tokens that end an answer."""
@@ -175,10 +194,14 @@ class LocalSampler:
         """The model in use, with the LoRA adapter of that folder merged in; the last one is kept."""
         key = adapter and (str(adapter), weights_of(adapter))  # the folder may have been tuned anew
         if self._loaded[0] != key:
-            self._loaded = (object(), None)  # first the old weights go: the memory may not hold two
-            _free_memory()
+            self.release()  # first the old weights go: the memory may not hold two
             self._loaded = (key, load_model(self.path, adapter, device=self.device, dtype=self.dtype))
         return self._loaded[1]
+
+    def release(self):
+        """Give the memory of the model in use back; it is loaded again when it is needed."""
+        self._loaded = (object(), None)
+        _free_memory()
 
     @property
     def model_in_use(self):
@@ -270,34 +293,37 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None)
     """
     import torch
 
-    generator = torch.Generator(model.device).manual_seed(seed)
-    ids, mask = _left_padded(prompts, model.device)  # (prompts, tokens)
+    device, generator = model.device, torch.Generator(model.device).manual_seed(seed)
+    ids, mask = _left_padded(prompts, device)  # (prompts, tokens)
+    every = STOP_EVERY if device.type == "cuda" else 1
     with torch.inference_mode():
         cache = _growing_cache(room=max_tokens)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         logits = _next_logits(model, ids, mask, positions, cache).repeat_interleave(n, 0)
         cache.batch_repeat_interleave(n)
         mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
-        rows = torch.arange(len(logits), device=model.device)
-        alive = torch.ones_like(rows, dtype=torch.bool)
-        written, ends = [[] for _ in rows], torch.tensor(eos, device=model.device)
+        rows = torch.arange(len(logits), device=device)
+        alive, ends = torch.ones_like(rows, dtype=torch.bool), torch.tensor(eos, device=device)
+        written = torch.full((len(logits), max_tokens), NOTHING, device=device)
         for place in range(max_tokens):
             drawn = _draw(logits, temperature, generator)  # (rows,)
-            for row, token in zip(rows[alive].tolist(), drawn[alive].tolist(), strict=True):
-                written[row].append(token)
+            written[rows, place] = torch.where(alive, drawn, NOTHING)
             alive &= ~torch.isin(drawn, ends)
             if ended is not None and place % STOP_EVERY == STOP_EVERY - 1:
-                going = [not ended(written[row]) for row in rows.tolist()]
-                alive &= torch.tensor(going, device=model.device)
-            if not alive.any():
-                break
-            if alive.float().mean() < COMPACT:
-                keep = alive.nonzero()[:, 0]
-                rows, drawn, mask, position, alive = (x[keep] for x in (rows, drawn, mask, position, alive))
-                cache.batch_select_indices(keep)
+                going = alive.nonzero()[:, 0]
+                said = [ended(row) for row in written[rows[going], : place + 1].tolist()]
+                alive[going] &= ~torch.tensor(said, dtype=torch.bool, device=device)
+            if place % every == every - 1:
+                count = int(alive.sum())
+                if not count:
+                    break
+                if count < COMPACT * len(alive):
+                    keep = alive.nonzero()[:, 0]
+                    rows, drawn, mask, position, alive = (x[keep] for x in (rows, drawn, mask, position, alive))
+                    cache.batch_select_indices(keep)
             mask, position = torch.cat([mask, mask.new_ones(len(mask), 1)], 1), position + 1
             logits = _next_logits(model, drawn[:, None], mask, position, cache)
-    return written
+    return [[token for token in row if token != NOTHING] for row in written.tolist()]
 
 
 def _draw(logits, temperature, generator):
@@ -310,10 +336,32 @@ def _draw(logits, temperature, generator):
 
 
 def _next_logits(model, ids, mask, positions, cache):
-    out = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=1
-    )
-    return out.logits[:, -1]
+    # One that does not take the cache by the name that it is given would see one token at a time, and say nothing.
+    name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
+    how = {name: cache, "attention_mask": _seen(model, mask, ids.shape[1])}
+    return model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **how).logits[:, -1]
+
+
+def _seen(model, mask, queries):
+    """Which keys the last `queries` tokens see, from a mask of shape (rows, keys): of shape (rows, 1, queries, keys).
+
+    As it is, and not as the library makes it of the mask: there a token of the padding sees nothing, of which some
+    kernels make nan, and each step waits to learn whether anything is padded. Models that look back a certain distance
+    only, or compute attention otherwise, get the plain mask.
+    """
+    import torch
+
+    config = model.config.get_text_config()
+    if model.config._attn_implementation != "sdpa" or "sliding_attention" in (
+        getattr(config, "layer_types", None) or ()
+    ):
+        return mask
+    keys = mask.shape[1]
+    seen = mask[:, None, None, :].bool()
+    if queries == 1:
+        return seen
+    before = torch.ones(queries, keys, dtype=torch.bool, device=mask.device).tril(keys - queries)
+    return (seen & before) | torch.eye(queries, keys, dtype=torch.bool, device=mask.device)
 
 
 def _growing_cache(room):
@@ -340,6 +388,20 @@ def _growing_cache(room):
                 setattr(self, name + "_buffer", buffer)
             buffer[:, :, length : length + states.shape[-2]] = states
             return buffer[:, :, : length + states.shape[-2]]
+
+        def batch_select_indices(self, indices):
+            self._rebuffer(lambda buffer: buffer[indices])
+
+        def batch_repeat_interleave(self, repeats):
+            self._rebuffer(lambda buffer: buffer.repeat_interleave(repeats, 0))
+
+        def _rebuffer(self, change):
+            """Other rows; one buffer at a time is there twice."""
+            length = self.get_seq_length()
+            for name in ("keys", "values"):
+                setattr(self, name, None)  # a view, which would keep the old buffer
+                setattr(self, name + "_buffer", change(getattr(self, name + "_buffer")))
+                setattr(self, name, getattr(self, name + "_buffer")[:, :, :length])
 
     return Cache(layer_class_to_replicate=GrowingLayer)
 

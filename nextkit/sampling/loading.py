@@ -134,6 +134,7 @@ def load_model(path, adapter=None, *, device="cpu", dtype=None):
 
     config, dtype = load_config(path), dtype or torch.float32
     check_memory(path, config, device, dtype)
+    prefer_flash(device)
     fast = getattr(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)], "_supports_sdpa", False)
     how = dict(dtype=dtype, attn_implementation="sdpa" if fast else "eager")
     if torch.device(device).type != "cpu":
@@ -145,6 +146,15 @@ def load_model(path, adapter=None, *, device="cpu", dtype=None):
 
     check_adapter(adapter, path)
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+
+
+def prefer_flash(device):
+    """On a CUDA GPU, attention without cuDNN's kernel: it plans anew for each length, and with masks of some lengths its
+    gradients are nan."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def pick_device(asked=None):
@@ -237,12 +247,12 @@ def _from_pretrained(loader, path, **options):
     else:
         logging.enable_progress_bar()  # a download may take long
     try:
-        return loader.from_pretrained(_source(path), trust_remote_code=False, **options)
+        return loader.from_pretrained(source(path), trust_remote_code=False, **options)
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"the model {path!r} {_trouble(error, path)}") from error
 
 
-def _source(path):
+def source(path):
     """A folder, or a hub name while the hub can be reached, else the model's folder in the cache.
 
     Otherwise the library would try the hub six times for each file, half a minute, for cached models as well.
