@@ -1,15 +1,18 @@
 """Tuning and sampling on a GPU, as shares of what the card itself reaches.
 
-    python benchmarks/gpu.py                                    # about ten minutes; writes its section of README.md
+    PYTHONPATH=. python benchmarks/gpu.py                       # under ten minutes; writes its section of README.md
     python benchmarks/gpu.py --shapes tiny --steps 2 --dry      # tries the benchmark itself, on any machine
 
 Weights are random: they do not matter for speed. The ceilings are measured in the same run: bf16 matrix products for
 tuning, which needs 4 operations a parameter and token (forward, and backward to the activations alone); copying memory
 for sampling, which reads the weights once, and every sequence's cache, for a token of each. Texts are as long as real
-ones: prompts of 500 to 900 tokens, answers of 150 to 350.
+ones: prompts of 500 to 900 tokens, answers of 150 to 350. What is measured is printed row by row, and written to the
+folder OUT where there is one, so that nothing is lost with the machine.
 """
 
 import argparse
+import json
+import os
 import random
 import statistics
 import subprocess
@@ -25,7 +28,7 @@ from nextkit.finetuning import LoraSettings, _with_lora
 from nextkit.finetuning.training import Plan, train
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.sampling import decode
-from nextkit.sampling.loading import best_dtype, pick_device
+from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
 from nextkit.sampling.sizing import cache_bytes, parameters, shape
 
 SHAPES = ("Qwen2.5-Coder-0.5B", "Qwen2.5-Coder-1.5B")
@@ -37,11 +40,17 @@ def main():
     options = _options()
     device, dtype = pick_device(), best_dtype(pick_device())
     ceilings = flops_ceiling(device, dtype), bandwidth_ceiling(device)
-    rows = [measure(name, options, device, dtype, ceilings) for name in options.shapes.split(",")]
+    prefer_flash(device)
+    rows = []
+    for name in options.shapes.split(","):
+        rows.append(measure(name, options, device, dtype, ceilings))
+        print(json.dumps(rows[-1]), flush=True)
     title = f"Tuning and sampling, {torch.cuda.get_device_name() if device == 'cuda' else device}"
     text = f"torch {torch.__version__}, {dtype}; measured ceilings: {ceilings[0] / 1e12:.4g} TFLOP/s, "
     text += f"{ceilings[1] / 1e12:.3g} TB/s\n\n{table(rows)}"
     print(f"## {title}\n\n{text}")
+    if os.environ.get("OUT"):
+        Path(os.environ["OUT"], "gpu.md").write_text(f"## {title}\n\n{text}\n")
     if not options.dry:
         write_section(Path(__file__).with_name("README.md"), title, text)
 
@@ -73,10 +82,9 @@ def tuning(config, options, device, dtype, rng):
     with tempfile.TemporaryDirectory() as folder:
         plan = Plan(
             name="random", model=lambda: _with_lora(_random(config, device, dtype), settings), tokenizer=_tokenizer(),
-            features=examples, validation=[], settings=settings, folder=Path(folder, "c"), key="", report=_stamp(stamps),
+            features=examples, validation=[], settings=settings, folder=Path(folder, "c"), key="", report=_stamp(stamps, device),
             losses=Path(folder, "losses.jsonl"),
         )  # fmt: skip
-        _forget(device)
         train(plan)
     half = len(stamps) // 2
     seconds = stamps[-1] - stamps[half - 1]
@@ -144,7 +152,8 @@ class Busy:
     @property
     def share(self):
         """The median of its readings, a quarter of a second apart."""
-        return f"{statistics.median(map(int, self.readings))} %" if self.readings else "-"
+        readings = [int(line) for line in self.readings if line.strip().isdigit()]
+        return f"{statistics.median(readings)} %" if readings else "-"
 
 
 def table(rows):
@@ -207,8 +216,15 @@ def _middle(options):
     return statistics.mean(_scaled(PROMPT, options)) + options.answer / 2
 
 
-def _stamp(stamps):
-    return lambda *_: stamps.append(time.monotonic())
+def _stamp(stamps, device):
+    """Notes the time of each step; the peak of memory counts from the first: an attempt before may have had too little."""
+
+    def note(*_):
+        if not stamps:
+            _forget(device)
+        stamps.append(time.monotonic())
+
+    return note
 
 
 def _fastest(work, device):
