@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from nextkit.datasets.mutate import WEIGHTS, all_edits
+from nextkit.offline import pretraining
 from nextkit.offline.corpus import (
     HIDDEN,
     SHOWN,
     SPLITS,
     _shape,
+    draw_corpus,
     draw_document,
     draw_task,
     draw_tasks,
@@ -24,6 +26,7 @@ from nextkit.offline.families import FAMILIES, UNSEEN
 from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
 from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
 from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
+from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import parse_completion
 from nextkit.tasks import DATA, load_tasks
 
@@ -182,12 +185,25 @@ def test_a_training_token_weighs_by_what_it_decides():
 
 def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, monkeypatch):
     texts = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
-    monkeypatch.setattr("nextkit.offline.pretraining.draw_corpus", lambda count, *_: texts[:count])
+    monkeypatch.setattr(pretraining, "draw_corpus", lambda count, *_: texts[:count])
+    monkeypatch.setattr(pretraining, "_draw", pretraining._write_phase)
     settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
     whole = pretrain(tmp_path / "whole", settings)
     pretrain(tmp_path / "broken", replace(settings, phases=settings.phases[:1]))
     resumed = pretrain(tmp_path / "broken", settings)
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+
+
+def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
+    settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(12, 900, 0.5, 1e-3),))
+    texts = draw_corpus(12, 0, 0.5)
+    tokenizer = train_tokenizer(texts)
+    tokenizer.save_pretrained(tmp_path)
+    pretraining._draw(tmp_path / "phase-0.npz", 0, settings)
+    found = pretraining._load(tmp_path / "phase-0.npz")
+    told = [text for text in texts if len(tokenizer(text)["input_ids"]) < settings.longest]
+    assert [tokenizer.decode(ids[:-1]) for ids, _ in found] == told
+    assert all(len(ids) == len(weights) and ids[-1] == tokenizer.eos_token_id for ids, weights in found)
 
 
 def test_shipped_models_stay_small_enough_to_ship():

@@ -123,7 +123,7 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers
     """
     from tqdm.auto import tqdm
 
-    chunk = 500
+    chunk = min(500, count)
     seeds = [(seed, number, chunk, right, corpus, renamed) for number in range(-(-count // chunk))]
     if corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks

@@ -10,18 +10,22 @@ that was interrupted goes on from it.
 """
 
 import json
+import multiprocessing
 import os
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from nextkit.offline.corpus import draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import FIX, WHY
-from nextkit.sampling.loading import best_dtype, pick_device
+from nextkit.records import whole
+from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
 
-TOGETHER = 1000  # documents that are tokenized at once, on all processors
+TOGETHER = 1000  # documents that a processor tokenizes at once
 
 
 @dataclass(frozen=True)
@@ -111,16 +115,16 @@ def pretrain(out, settings, *, every=300, device=None):
     import torch
 
     torch.manual_seed(settings.seed)
-    out = Path(out)
+    out, device = Path(out), pick_device(device)
     out.mkdir(parents=True, exist_ok=True)
+    prefer_flash(device)
     tokenizer = _tokenizer(out, settings)
-    model = build_model(settings.shape, len(tokenizer), settings.positions).to(pick_device(device))
+    model = build_model(settings.shape, len(tokenizer), settings.positions).to(device)
     optimizers = _optimizers(model)
     state = _resume(out, model, optimizers)
-    for number, phase in enumerate(settings.phases):
-        if number >= state["phase"]:
-            _read(out, model, optimizers, state | dict(phase=number), phase, tokenizer, settings, every)
-            state |= dict(phase=number + 1, step=0)
+    for number in range(state["phase"], len(settings.phases)):
+        _read(out, model, optimizers, state | dict(phase=number), settings, every)
+        state |= dict(phase=number + 1, step=0)
     return _finish(out, model, tokenizer, settings, state["log"])
 
 
@@ -135,14 +139,15 @@ def _tokenizer(out, settings):
     return AutoTokenizer.from_pretrained(out)
 
 
-def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
+def _read(out, model, optimizers, state, settings, every):
     """Train on one phase, from state["step"] on, with checkpoints; the log in `state` grows."""
     from tqdm.auto import tqdm
 
-    seed = settings.seed + 1000 * state["phase"]
-    texts = draw_corpus(phase.documents, seed, phase.right, settings.corpus, phase.renamed)
-    sequences = _encode(texts, tokenizer, settings)
-    plan = _plan(sequences, phase.tokens, settings.batch_tokens, seed)
+    phase, path = settings.phases[state["phase"]], out / f"phase-{state['phase']}.npz"
+    if not path.exists():
+        _draw(path, state["phase"], settings)
+    sequences = _load(path)
+    plan = _plan(sequences, phase.tokens, settings.batch_tokens, _seed(settings, state["phase"]))
     started, losses, first = time.monotonic(), [], state["step"]
     for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):
         _set_rate(optimizers, phase.learning_rate, settings.warmup, step, len(plan))
@@ -154,6 +159,11 @@ def _read(out, model, optimizers, state, phase, tokenizer, settings, every):
             done = step + 1 == len(plan)
             place = dict(phase=state["phase"] + done, step=0 if done else step + 1)
             _checkpoint(out, model, optimizers, state | place)
+    path.unlink()
+
+
+def _seed(settings, number):
+    return settings.seed + 1000 * number
 
 
 def build_model(shape, vocabulary, positions=640):
@@ -177,17 +187,51 @@ def build_model(shape, vocabulary, positions=640):
     )
 
 
-def _encode(corpus, tokenizer, settings):
-    """Pairs (token ids, weight of each token in the loss), the end mark included; too long documents are left out."""
-    sequences = []
-    for first in range(0, len(corpus), TOGETHER):
-        texts = corpus[first : first + TOGETHER]
-        encoded = tokenizer(texts, return_offsets_mapping=True)
-        for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            if len(ids) < settings.longest:
-                weights = _weights(text, settings)
-                sequences.append(([*ids, tokenizer.eos_token_id], [*(weights[start] for start, _ in offsets), 1.0]))
-    return sequences
+def _draw(path, number, settings):
+    """Write the corpus of a phase, tokenized. In a process of its own: it forks, which one that holds a GPU should not."""
+    process = multiprocessing.get_context("spawn").Process(target=_write_phase, args=(path, number, settings))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the corpus of phase {number} was not made: exit status {process.exitcode}, see above")
+
+
+def _write_phase(path, number, settings):
+    import numpy as np
+
+    phase = settings.phases[number]
+    texts = draw_corpus(phase.documents, _seed(settings, number), phase.right, settings.corpus, phase.renamed)
+    chunks = [texts[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        encoded = pool.map(partial(_encode, path.parent, settings), chunks)
+        ids, weights = zip(*(pair for pairs in encoded for pair in pairs), strict=True)
+    lengths = np.array([len(each) for each in ids])
+    with whole(path) as partial_file, partial_file.open("wb") as file:
+        np.savez(file, ids=np.concatenate(ids), weights=np.concatenate(weights), lengths=lengths)
+
+
+def _load(path):
+    """Pairs (token ids, weight of each token in the loss), an array each."""
+    import numpy as np
+
+    stored = np.load(path)
+    ends = stored["lengths"].cumsum()[:-1]
+    return list(zip(np.split(stored["ids"], ends), np.split(stored["weights"], ends), strict=True))
+
+
+def _encode(folder, settings, texts):
+    """The pairs of some documents, the end mark included; too long documents are left out."""
+    import numpy as np
+    from transformers import AutoTokenizer
+
+    tokenizer, pairs = AutoTokenizer.from_pretrained(folder), []
+    encoded = tokenizer(texts, return_offsets_mapping=True)
+    for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        if len(ids) < settings.longest:
+            weights = _weights(text, settings)
+            weights = [*(weights[start] for start, _ in offsets), 1.0]
+            pairs.append((np.array([*ids, tokenizer.eos_token_id], np.uint16), np.array(weights, np.float32)))
+    return pairs
 
 
 def _weights(text, settings):
@@ -278,8 +322,8 @@ def _padded(batch):
     longest = max(len(ids) for ids, _ in batch)
     ids, weights = torch.zeros(len(batch), longest, dtype=torch.long), torch.zeros(len(batch), longest)
     for row, (sequence, weight) in enumerate(batch):
-        ids[row, : len(sequence)] = torch.tensor(sequence)
-        weights[row, : len(sequence)] = torch.tensor(weight)
+        ids[row, : len(sequence)] = torch.from_numpy(sequence.astype("int64"))
+        weights[row, : len(sequence)] = torch.from_numpy(weight)
     return ids, weights
 
 
