@@ -4,7 +4,7 @@ import pytest
 
 from nextkit import sampling
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler
+from nextkit.sampling import LocalSampler, _left_padded, _seen, load_model
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
@@ -118,3 +118,19 @@ def test_an_answer_ends_at_a_stop_text(tiny_model, sampler):
     stopping = LocalSampler(tiny_model, dtype=torch.float32, progress=False, stop=[mark])
     found = stopping.sample(PROMPTS[:1], 1, temperature=0, max_tokens=40)[0][0]
     assert found.text == whole.text.partition(mark)[0] and found.finish == "stop" and found.tokens < whole.tokens
+
+
+def test_a_token_sees_itself_what_stands_before_it_and_no_padding(tiny_model):
+    import torch
+
+    _, mask = _left_padded([[5, 6, 7], [8]], "cpu")
+    seen = _seen(load_model(tiny_model), mask, 3)
+    assert seen.shape == (2, 1, 3, 3) and seen[0, 0].equal(torch.ones(3, 3, dtype=torch.bool).tril())
+    assert seen[1, 0].equal(torch.eye(3, dtype=torch.bool))  # the first two are padding
+
+
+def test_a_model_that_was_released_is_loaded_again(tiny_model):
+    sampler = LocalSampler(tiny_model, progress=False)
+    before = sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3)
+    sampler.release()
+    assert sampler.model_in_use is None and sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3) == before

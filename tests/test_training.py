@@ -11,6 +11,7 @@ import pytest
 from nextkit.filtering import Example
 from nextkit.finetuning import LoraSettings, _split, encode_example, finetune
 from nextkit.finetuning.job import write_job
+from nextkit.sampling import load_model, load_tokenizer
 
 # eleven examples of five tasks: the last batch of an epoch has three
 EXAMPLES = [Example(f"t/{k % 5}", "def f(x):\n# Why:", f" no\n# Fix:\n{'x' * (k % 7 + 1)}") for k in range(11)]
@@ -282,3 +283,21 @@ def test_a_batch_that_cannot_be_dealt_out_is_said_clearly(monkeypatch):
     plan = Plan("m", None, None, EXAMPLES, [], SETTINGS, None, "", None)
     with pytest.raises(ValueError, match="batch_size is 4, with 3 processes: give a multiple of 3"):
         _ = plan.share
+
+
+def test_logits_of_answers_alone_and_no_mask_give_the_same_loss(tiny_model):
+    import torch
+
+    from nextkit.finetuning.training import Collator
+
+    tokenizer, model = load_tokenizer(tiny_model), load_model(tiny_model)
+    tokenizer.padding_side = "right"
+    features = [
+        dict(input_ids=[5, 6, 7, 8, 9], labels=[-100] * 3 + [8, 9]),
+        dict(input_ids=[5, 6, 7], labels=[-100, -100, 7]),
+    ]
+    batch = Collator(tokenizer)([features[:1], features[1:]])
+    assert "attention_mask" not in batch and (batch["logits_to_keep"], batch["labels"].shape) == (4, (2, 4))
+    whole = tokenizer.pad([dict(input_ids=f["input_ids"]) for f in features], return_tensors="pt")
+    labels = torch.tensor([features[0]["labels"], features[1]["labels"] + [-100] * 2])
+    assert torch.allclose(model(**batch).loss, model(**whole, labels=labels).loss, atol=1e-6)
