@@ -45,7 +45,7 @@ SERVER, MODEL = server_and_model(os.environ.get("NEXTKIT_MODEL", "offline-base")
 CHAT = switched_on("NEXTKIT_CHAT", "1")
 SHIPPED = Path(MODEL).name.startswith("offline")  # such models were pretrained on the kit's prompts
 # How self-training asks a base that has never seen them; the same is in `ask` and `sampler`.
-GENERAL = {} if SHIPPED else dict(few_shot=3, instruction=True, max_tokens=512)
+GENERAL = {} if SHIPPED else dict(few_shot=3, instruction=True, max_tokens=256)
 STOP = () if SHIPPED else ("\n# Task:",)  # a general model may go on with a task of its own making
 DATA = TASK_DATA.parent / os.environ["NEXTKIT_DATA"] if os.environ.get("NEXTKIT_DATA") else None
 warnings.filterwarnings("ignore", category=FutureWarning)

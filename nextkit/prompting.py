@@ -26,7 +26,7 @@ from nextkit.naturalize import count_tokens, naturalize
 WHY, FIX = "# Why:", "# Fix:"
 MOST_MARKS = 100  # in one answer; one that goes on and on is none
 _ONE_AT_A_TIME = threading.Lock()  # the filters of warnings are of the whole process
-_THOUGHT = re.compile(r"^[ \t]*</think>[ \t\r]*$", re.M)  # the line that ends it
+_THOUGHT = re.compile(r"</think>[ \t\r]*(?:\n|\Z)")  # the end of what a model thought to itself
 _MARK = re.compile(rf"(?P<begins>^[ \t>*#-]*)?{FIX}(?P<alone>[ \t\r]*$)?", re.M)
 # An opening fence has one word after it at most, and a space, a colon or nothing before it: the end of an inline ```x```
 # opens nothing.
@@ -122,17 +122,24 @@ def parse_completion(text):
     line, if only as a heading or item, and in a fenced block, where comments do so too, is all of it; one in the midst
     of a line counts where there is no such. Without it the last fenced block is the program, since a rationale may quote
     code in others; without a block there is none. A program that does not parse as Python keeps its text: the judge
-    calls it unparseable. What a model thinks to itself first, up to a line `</think>`, is no part of the answer.
+    calls it unparseable. What a model thinks to itself first, up to `</think>`, is no part of the answer.
     """
-    *thoughts, text = _THOUGHT.split(text)
-    if not thoughts and text.lstrip().startswith("<think>"):  # it was cut off before it came to an answer
-        return Answer("", "")
+    text = _without_thoughts(text)
     if mark := _mark_of(text):
         return Answer(_rationale(text[: mark.start()]), parse_program(text[mark.end() :]))
     blocks = _blocks(text)
     if not blocks:
         return Answer(_rationale(text), "")
     return Answer(_rationale(text[: blocks[-1].start()]), _trimmed(blocks[-1][1]))
+
+
+def _without_thoughts(text):
+    """What a model says after it has thought to itself; nothing where it was cut off before it came to that."""
+    begins = text.lstrip().startswith("<think>")
+    if begins and "</think>" in text:
+        return text.partition("</think>")[2]
+    ended = _THOUGHT.search(text)
+    return "" if begins else text[ended.end() :] if ended and text[ended.end() :].strip() else text
 
 
 def parse_program(text):

@@ -92,4 +92,4 @@ def settings_table(settings=None):
 
 def switched_on(name, default="0"):
     """Whether an environment variable asks for something: nothing, 0, no, off and false do not."""
-    return os.environ.get(name, default).lower() not in ("", "0", "no", "off", "false")
+    return (os.environ.get(name) or default).lower() not in ("", "0", "no", "off", "false")

@@ -309,6 +309,16 @@ def test_what_is_said_of_the_tested_function_is_of_this_run(said):
     assert holds is True
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["The program does not work correctly:\n```\nx\n```\nIt returns [2].", "The existing function returns [2].",
+     "With `[1, 2, 3]`, the function returns `[2]`.", "By checking `n % 2 == 0`, it returns [2]", "The function call returns [2].",
+     "AssertionError: separate([1, 2, 3]) returned [2]", "This produces [2] instead of [1, 3].", "The last test returns [2]"],
+)  # fmt: skip
+def test_true_words_about_this_run_are_claims(said):
+    assert claims(said)[0][1:3] == ("result", True)
+
+
 def test_a_variable_called_result_is_a_variable():
     found = claims(
         "After the first iteration, the result is 1. The desired result is 20.", run(SUM, "assert f([1, 2]) == 20")

@@ -1,7 +1,10 @@
 """The offline world: its programs, its splits, its rationales, and that what ships was made of it."""
 
+import hashlib
+import pickle
 import random
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -116,6 +119,13 @@ def test_a_shipped_set_is_what_its_seed_draws(name):
     assert load_tasks(name)[:10] == draw_tasks(10, name, seed=0)
 
 
+def test_the_corpus_of_the_shipped_models_stays_what_it_was():
+    rng, found = random.Random("corpus/0/0"), []
+    while len(found) < 8:
+        found += filter(None, [draw_document(rng, 0.36)])
+    assert hashlib.md5("".join(found).encode()).hexdigest() == "f7ea1641d9f25e864a238e03c46c77b3"
+
+
 def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
     monkeypatch.setattr("nextkit.offline.corpus.split_of", lambda key: "dev")
     rng = random.Random(0)
@@ -183,10 +193,16 @@ def test_a_training_token_weighs_by_what_it_decides():
     assert len(weights) == len(text) and [weights[place] for place in marks] == [0.25, 4.0, 1.0, 4.0]
 
 
+def draw_here(command, input):
+    """In place of another process, which would not see what is patched here."""
+    pretraining._write_phase(*pickle.loads(input))
+    return subprocess.CompletedProcess(command, 0)
+
+
 def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, monkeypatch):
     texts = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
     monkeypatch.setattr(pretraining, "draw_corpus", lambda count, *_: texts[:count])
-    monkeypatch.setattr(pretraining, "_draw", pretraining._write_phase)
+    monkeypatch.setattr(pretraining.subprocess, "run", draw_here)
     settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
     whole = pretrain(tmp_path / "whole", settings)
     pretrain(tmp_path / "broken", replace(settings, phases=settings.phases[:1]))
@@ -199,8 +215,11 @@ def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
     texts = draw_corpus(12, 0, 0.5)
     tokenizer = train_tokenizer(texts)
     tokenizer.save_pretrained(tmp_path)
-    pretraining._draw(tmp_path / "phase-0.npz", 0, settings)
-    found = pretraining._load(tmp_path / "phase-0.npz")
+    path = pretraining._drawn(tmp_path, 0, settings)
+    found = pretraining._load(path)
+    assert (
+        pretraining._drawn(tmp_path, 0, replace(settings, seed=1)) != path == pretraining._drawn(tmp_path, 0, settings)
+    )
     told = [text for text in texts if len(tokenizer(text)["input_ids"]) < settings.longest]
     assert [tokenizer.decode(ids[:-1]) for ids, _ in found] == told
     assert all(len(ids) == len(weights) and ids[-1] == tokenizer.eos_token_id for ids, weights in found)

@@ -59,9 +59,22 @@ def test_parsing_never_raises(text):
     parse_completion(text)
 
 
-@pytest.mark.parametrize("head", ["<think>\nMaybe\n# Fix:\nx = 9\n</think>\n\n", "Maybe\n# Fix:\nx = 9\n</think>\n"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<think>\nMaybe\n# Fix:\nx = 9\n</think>\n\n",
+        "Maybe\n# Fix:\nx = 9\n</think>\n",
+        "<think></think>",
+        "<think>x.</think> ",
+    ],
+)
 def test_what_a_model_thinks_to_itself_is_no_part_of_its_answer(head):
     assert parse_completion(f"{head}so\n# Fix:\nx = 1") == parse_completion("so\n# Fix:\nx = 1")
+
+
+def test_a_mark_of_thoughts_within_or_behind_an_answer_ends_none():
+    for text in ("so\n# Fix:\nx = '</think>'", "so\n# Fix:\nx = 1\n</think>\n"):
+        assert parse_completion(text).rationale == "so"
 
 
 def test_thoughts_that_were_cut_off_hold_no_answer():

@@ -4,7 +4,7 @@ import pytest
 
 from nextkit import sampling
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler, _left_padded, _seen, load_model
+from nextkit.sampling import LocalSampler, _left_padded, _seen, decode, load_model
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
@@ -134,3 +134,26 @@ def test_a_model_that_was_released_is_loaded_again(tiny_model):
     before = sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3)
     sampler.release()
     assert sampler.model_in_use is None and sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("llama", {}), ("mistral", dict(sliding_window=8)), ("phi3", dict(sliding_window=8, pad_token_id=0)),
+     ("qwen2", dict(use_sliding_window=True, sliding_window=8, max_window_layers=1)), ("falcon", dict(alibi=True))],
+)  # fmt: skip
+def test_what_is_remembered_gives_the_tokens_that_reading_all_anew_would(kind, options):
+    import torch
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    shape = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, vocab_size=64, initializer_range=0.5)
+    shape |= {} if kind == "falcon" else dict(intermediate_size=48, num_key_value_heads=2)
+    config = CONFIG_MAPPING[kind](**shape, **options)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    prompts = [[n * 7 % 60 + 1 for n in range(length)] for length in (30, 12)]
+    found = decode(model, prompts, 1, temperature=0, max_tokens=6, seed=0, eos=[])
+    for prompt, tokens in zip(prompts, found, strict=True):
+        for place, token in enumerate(tokens):
+            with torch.inference_mode():
+                logits = model(torch.tensor([[*prompt, *tokens[:place]]]), use_cache=False).logits[0, -1]
+            assert logits.argmax() == token

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from pathlib import Path
 
 
@@ -16,7 +17,7 @@ def read_rows(path):
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
             text = file.read()
-    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(
             f"{path} cannot be read ({error}): give a file of JSON lines as UTF-8, or such a one as .gz"
         ) from error
@@ -35,6 +36,8 @@ def _rows_of_array(path, text):
         items = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path} begins as a JSON array and is none ({error}): fetch it anew") from error
+    if not items:
+        raise ValueError(f"{path} is an empty array: give the whole file, as its authors publish it")
     for number, item in enumerate(items, 1):
         where = f"{path}, item {number}"
         if not isinstance(item, dict):

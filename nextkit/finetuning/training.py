@@ -177,7 +177,7 @@ class Collator:
 
     def __call__(self, micro_batches):
         batch = self.pad(sum(micro_batches, []))
-        del batch["attention_mask"]
+        batch.pop("attention_mask", None)
         labels = batch["labels"]  # (examples, tokens)
         width, counted = labels.shape[1], (labels != -100).any(0).nonzero()
         start = max(0, int(counted[0]) - 1) if len(counted) else width - 1  # the token before foretells the first

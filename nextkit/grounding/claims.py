@@ -15,6 +15,7 @@ should be, what is said of another input, of the fixed program or by a docstring
 the program, a value that goes on ("3 more than"). What cannot be decided is None.
 """
 
+import builtins
 import re
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from nextkit.offline.rationales import agrees
 from nextkit.prompting import same_program
 
 LONGEST = 8_000  # characters of a rationale that are read
+NEAR = 300  # characters in front of a verb that its subject stands in
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ _ADVERBS = re.compile(
     r"(?:\s+(?:wrongly|incorrectly|correctly|therefore|thus|still|only|actually|always|just|simply))+\s*\Z"
 )
 _NAMED = re.compile(r"(?P<name>\0+|[A-Za-z_]\w*)\s+(?:function|method|call)\s*\Z")
-_ANY_FUNCTION = re.compile(
-    r"(?:the|this|that|our|an?|whole|tested|buggy|original|given|current|wrong|incorrect|faulty|main)\Z", re.I
-)
+_OTHER = re.compile(r"(?:helper|recursive|inner|nested|first|second|other|built-?in|library)\Z", re.I)
+_LIBRARY = {name for kind in (list, str, dict, set, builtins) for name in dir(kind)}
+_INSTEAD = re.compile(r"[^.\n]{0,60}\b(?:instead of|not|rather than)\b")
 _ANOTHER_RAN = re.compile(
     r"([A-Za-z_][\w.]*)\([^()\n]*\)`?,?\s+(?:is|was|gets|being)\s+(?:called|evaluated|run|executed)\b"
 )
@@ -184,17 +186,19 @@ def _rather(text, place, trace):
 
 def _is_the_test(text, verb):
     """Whether the subject in front of a verb is the tested program, and not another call or thing."""
-    before = _ADVERBS.sub("", text.prose[: verb.start()])
+    before = _ADVERBS.sub("", text.prose[max(0, verb.start() - NEAR) : verb.start()].rstrip())
     if named := _NAMED.search(before):
-        return bool(_ANY_FUNCTION.match(named["name"])) or text.is_of_the_test(
-            text.text[slice(*named.span("name"))].strip("`")
+        start = max(0, verb.start() - NEAR) + named.start("name")
+        name = text.text[start : start + len(named["name"])].strip("`")
+        return text.is_of_the_test(name) or not (
+            "\0" in named["name"] or _OTHER.match(name) or name in text.names or name in _LIBRARY
         )
     if re.search(r"\bthis\s*\Z", before, re.I) and verb.group().startswith(("gives", "produces")):
-        return False  # of what was computed before
+        return bool(_INSTEAD.match(text.text, verb.end()))  # else of what was computed before
     sentence = text.text[verb.start() - len(text.sentence(verb.start())) : verb.start()]
     if _SUBJECT.search(before):
         return all(text.is_of_the_test(found[1]) for found in _ANOTHER_RAN.finditer(sentence))
-    code = text.code_before(len(before)) or before.split()[-1]
+    code = text.code_before(max(0, verb.start() - NEAR) + len(before)) or before.split()[-1]
     if code.endswith(")"):
         return text.is_asked(code)
     return code.isidentifier() and text.is_of_the_test(code)
@@ -243,7 +247,7 @@ def _is_a_state(text, found, end, trace):
     before = text.prose[:start].rstrip()
     if not text.said(start) or _IN_A_CALL.search(text.text[:start]) or _WANTED.search(before):
         return False
-    if not found["step"] and (_OPERAND.search(before) or _OF_A_NOUN.search(text.sentence(start).rstrip())):
+    if not found["step"] and (_OPERAND.search(before) or _OF_A_NOUN.search(text.sentence(start)[-NEAR:].rstrip())):
         return False
     if found.re is _EQUALS:
         whole = span is None or (span[0] + 1 == found.start("path") and end == span[1] - 1)

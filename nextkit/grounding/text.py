@@ -8,17 +8,17 @@ import re
 from nextkit.grounding import evidence
 
 LONGEST_VALUE = 1_000  # characters
-LONGEST_SENTENCE = 2_000  # characters in front of a claim that may take it back
+LONGEST_SENTENCE = 600  # characters in front of a claim that may take it back
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.S)
 _SENTENCE = re.compile(r"(?<!\be\.g)(?<!\bi\.e)[.!?](?=\s)|\n")
 _CLAUSE = re.compile(r"[,;:](?=\s)|\b(?:but|whereas|while|yet|and|so(?! that))\b")
 _IF = re.compile(
     r"\b(?:if|when|whenever|unless|until|once|suppose|assum\w+|whether|imagine|would|as long as|in case|otherwise|so that|"
-    r"for (?:example|instance)|e\.g|such as|making|this (?:ensures|guarantees|makes sure|way)|now (?:it|the)|by \w+ing|"
-    r"after (?:chang|replac|fix|correct|remov|swapp|modify|updat|adjust)ing|in (?:all |any )?other cases?|"
+    r"for (?:example|instance)|e\.g|such as|making|this (?:ensures|guarantees|makes sure|way)|now (?:it|the)|"
+    r"(?:by|after) (?:us|add|chang|replac|fix|correct|remov|swapp|modify|updat|adjust|mak|mov)ing|in (?:all |any )?other cases?|"
     r"for (?:an? |any |all )?(?:even|odd|negative|positive|empty|other|single|larger|smaller)|"
-    r"(?:second|third|fourth|next|other|another|last) (?:test|assert\w*|case|example|input)|"
+    r"(?:second|third|fourth|next|other|another) (?:test|assert\w*|case|example|input)|"
     r"(?<!the )(?:given|provided)|(?:after|with) (?:the|this|that|my) (?:fix|change|edit|correction)|"
     r"(?<!before )(?:the|my|this) (?:fix|correction)|"
     r"(?:new|fixed|corrected|correct|patched|repaired|changed|edited|intended|updated|modified|revised|improved|adjusted|"
@@ -26,10 +26,14 @@ _IF = re.compile(
     r"(?:docstring|specification|spec|documentation|description|task|problem|exercise)s? "
     r"(?:says?|states?|claims?|demands?|promises?|requires?|asks?|tells?|wants?|reads?|specifies|describes?)|"
     r"according to (?:the|its) (?:docstring|spec\w*|documentation|description|task|problem))\b|"
-    r"\A\W*(?:without|take|taking|say|consider)\b|\A\W*with \0|\w(?:Error|Exception): ",
+    r"\A\W*(?:without|take|taking|say|consider)\b|\A\W*with (?:\0|[-+*/%<>=])|\w(?:Error|Exception): (?!\0|\w+\()",
     re.I,
 )
-_FIXED_BLOCK = re.compile(r"\b(?:fix|correct|updat|revis|modifi)\w*\b[^\n`]{0,60}\n*```", re.I)
+_FIXED_BLOCK = re.compile(
+    r"\b(?:(?:fixed|corrected|correct|updated|revised|modified|new) (?:code|version|program|function)|the fix)\b"
+    r"[^\n`]{0,40}\n*```",
+    re.I,
+)
 # What is set for the sake of argument: "for x = 2", "with `x` equal to 2". One that ends the text is about to be set.
 _LET = re.compile(
     r"\b(?:for|(?<!ends )(?<!ended )(?<!exits )(?<!stops )(?<!finishes )(?<!up )(?<!left )with|given|take|taking|say|"
@@ -63,11 +67,11 @@ _CALL = re.compile(_ANY_CALL.pattern + r"\s*\Z")
 class Text:
     """A rationale with its code spans known. prose: the same text with code blanked out, of equal length.
 
-    test: the test of the run. asked: the assertion that the run ended at, "" where that is not known.
+    test: the test of the run. names: of the program's functions, and of the methods that are called. asked: the assertion that the run ended at, "" where that is not known.
     """
 
     def __init__(self, text, trace):
-        self.text, self.test, self.asked = text, trace.test, _asked(trace)
+        self.text, self.test, self.asked, self.names = text, trace.test, _asked(trace), _functions(trace.program)
         self.spans = [found.span() for found in _CODE.finditer(text)]
         self.prose = _CODE.sub(lambda found: "\0" * len(found.group()), text)
         block = _FIXED_BLOCK.search(text)
@@ -79,12 +83,22 @@ class Text:
         begin = start - len(sentence)
         if (
             start >= self.fixed
-            or _IF.search(sentence)
+            or self._is_conditional(sentence, start)
             or _LET.search(self.text[begin:start])
             or self.is_of_another_input(begin, start)
         ):
             return False
         return not (meant and _MEANT.search(last_part(_CLAUSE, sentence)))
+
+    def _is_conditional(self, sentence, start):
+        """Whether a sentence sets a condition; code after `with` that the test gives is none."""
+        found = _IF.search(sentence)
+        if not found:
+            return False
+        begin = start - len(sentence)
+        span = self.span(begin + found.end() - 1)
+        given = "".join(self.text[slice(*span)].strip("`").split()) if span else ""
+        return not (given and given in "".join(self.asked.split())) or bool(_IF.search(sentence, found.end()))
 
     def sentence(self, place):
         """The sentence that a place stands in, up to it, with code blanked out."""
@@ -141,6 +155,13 @@ def _asked(trace):
         return trace.test
     ended = [node for node in nodes if node.lineno <= trace.test_line <= node.end_lineno]
     return ast.get_source_segment(trace.test, ended[0]) if len(ended) == 1 else ""
+
+
+def _functions(program):
+    """Names of what a program defines as functions, calls, and calls as a method."""
+    called = (node.func for node in evidence.nodes_of(program) if isinstance(node, ast.Call))
+    names = {getattr(node, "attr", getattr(node, "id", "")) for node in called}
+    return names | {node.name for node in evidence.nodes_of(program) if isinstance(node, ast.FunctionDef)}
 
 
 def last_part(boundary, text):

@@ -96,7 +96,7 @@ def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0):
     task = draw_task(rng) if source == "offline" else draw_library_task(rng, SHOWN, HIDDEN)
     if task is None or task.split != "pretrain":
         return None
-    if source == "offline" and rng.random() < renamed:
+    if renamed and source == "offline" and rng.random() < renamed:
         task = rename_task(rng, task)
     kind = rng.choices(list(KINDS), KINDS.values())[0]
     text = _solved(task) if kind == "correct" else _repair(rng, task, right, traced=kind == "traced")
@@ -123,7 +123,7 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers
     """
     from tqdm.auto import tqdm
 
-    chunk = min(500, count)
+    chunk = max(1, min(500, count))
     seeds = [(seed, number, chunk, right, corpus, renamed) for number in range(-(-count // chunk))]
     if corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks

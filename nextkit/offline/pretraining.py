@@ -9,10 +9,13 @@ that was interrupted goes on from it.
     pretrain("runs/offline/base", RECIPES["base"])
 """
 
+import hashlib
 import json
-import multiprocessing
 import os
+import pickle
 import random
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -26,6 +29,7 @@ from nextkit.records import whole
 from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
 
 TOGETHER = 1000  # documents that a processor tokenizes at once
+DRAW = f"import pickle, sys; from {__name__} import _write_phase; _write_phase(*pickle.load(sys.stdin.buffer))"
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def _tokenizer(out, settings):
 
     if not (out / "tokenizer.json").exists():
         count = min(8000, settings.phases[0].documents)
-        texts = draw_corpus(count, settings.seed, settings.phases[0].right, settings.corpus)
+        first = settings.phases[0]
+        texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed)
         train_tokenizer(texts, settings.vocabulary, settings.positions).save_pretrained(out)
     return AutoTokenizer.from_pretrained(out)
 
@@ -143,10 +148,8 @@ def _read(out, model, optimizers, state, settings, every):
     """Train on one phase, from state["step"] on, with checkpoints; the log in `state` grows."""
     from tqdm.auto import tqdm
 
-    phase, path = settings.phases[state["phase"]], out / f"phase-{state['phase']}.npz"
-    if not path.exists():
-        _draw(path, state["phase"], settings)
-    sequences = _load(path)
+    phase = settings.phases[state["phase"]]
+    sequences = _load(_drawn(out, state["phase"], settings))
     plan = _plan(sequences, phase.tokens, settings.batch_tokens, _seed(settings, state["phase"]))
     started, losses, first = time.monotonic(), [], state["step"]
     for step in tqdm(range(first, len(plan)), initial=first, total=len(plan), desc="pretraining", unit="step"):
@@ -159,7 +162,8 @@ def _read(out, model, optimizers, state, settings, every):
             done = step + 1 == len(plan)
             place = dict(phase=state["phase"] + done, step=0 if done else step + 1)
             _checkpoint(out, model, optimizers, state | place)
-    path.unlink()
+    for path in out.glob("phase-*.npz"):
+        path.unlink()
 
 
 def _seed(settings, number):
@@ -187,13 +191,18 @@ def build_model(shape, vocabulary, positions=640):
     )
 
 
-def _draw(path, number, settings):
-    """Write the corpus of a phase, tokenized. In a process of its own: it forks, which one that holds a GPU should not."""
-    process = multiprocessing.get_context("spawn").Process(target=_write_phase, args=(path, number, settings))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise RuntimeError(f"the corpus of phase {number} was not made: exit status {process.exitcode}, see above")
+def _drawn(out, number, settings):
+    """The file of a phase's corpus, tokenized: found, or made now, in a process of its own.
+
+    It forks, which one that holds a GPU should not.
+    """
+    key = hashlib.sha256(repr((settings, (out / "tokenizer.json").read_text())).encode()).hexdigest()[:10]
+    path = out / f"phase-{number}-{key}.npz"
+    if not path.exists():
+        ended = subprocess.run([sys.executable, "-c", DRAW], input=pickle.dumps((path, number, settings)))
+        if ended.returncode:
+            raise RuntimeError(f"the corpus of phase {number} was not made: exit status {ended.returncode}, see above")
+    return path
 
 
 def _write_phase(path, number, settings):

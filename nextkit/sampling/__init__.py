@@ -121,7 +121,8 @@ class LocalSampler:
     def sample(self, prompts, n, *, temperature=0.8, max_tokens=256, seed=0, adapter=None):
         """n Samples for each Prompt. temperature: 0 means greedy. adapter: folder of a LoRA adapter to apply.
 
-        The same arguments give the same samples on the same machine with the same `rows`. Raises ValueError when a
+        The same arguments give the same samples on the same machine with the same `rows`, which on a GPU depend on its
+        free memory where they are not given. Raises ValueError when a
         prompt leaves no room for an answer of max_tokens.
         """
         from tqdm.auto import tqdm
@@ -151,9 +152,11 @@ class LocalSampler:
 
         if torch.device(self.device).type != "cuda":
             return ROWS
-        config = self.model_in_use.config
-        row = 1.5 * tokens * cache_bytes(config) + 16 * config.get_text_config().vocab_size  # with copies and chances
-        return max(1, min(MOST_ROWS, int(0.8 * free_memory(self.device) / row)))
+        config = self.model_in_use.config.get_text_config()
+        token = cache_bytes(config) * self.dtype.itemsize / 2
+        row = 1.5 * tokens * token + 16 * config.vocab_size  # with copies of the cache, and the chances of each token
+        most = max(1, min(MOST_ROWS, int(0.8 * free_memory(self.device) / row)))
+        return 2 ** (most.bit_length() - 1)  # so that it seldom depends on what else is there
 
     def _decode(self, model, encoded, n, how, rows, first=0):
         """`decode`, in pieces where `rows` or the memory do not hold the whole; lists of ids, prompt after prompt.
@@ -351,10 +354,7 @@ def _seen(model, mask, queries):
     """
     import torch
 
-    config = model.config.get_text_config()
-    if model.config._attn_implementation != "sdpa" or "sliding_attention" in (
-        getattr(config, "layer_types", None) or ()
-    ):
+    if model.config._attn_implementation != "sdpa" or not _sees_all(model.config.get_text_config()):
         return mask
     keys = mask.shape[1]
     seen = mask[:, None, None, :].bool()
@@ -362,6 +362,13 @@ def _seen(model, mask, queries):
         return seen
     before = torch.ones(queries, keys, dtype=torch.bool, device=mask.device).tril(keys - queries)
     return (seen & before) | torch.eye(queries, keys, dtype=torch.bool, device=mask.device)
+
+
+def _sees_all(config):
+    """Whether each token of a model sees all before it, in every layer, and by a mask alone."""
+    kinds = {*(getattr(config, "layer_types", None) or ())}
+    nearer = ("sliding_window", "attention_chunk_size", "alibi")
+    return kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in nearer)
 
 
 def _growing_cache(room):
