@@ -4,7 +4,7 @@ import pytest
 
 from nextkit.few_shot import RATIONALES, TASKS, few_shot, instruction
 from nextkit.grounding.claims import check_claims
-from nextkit.prompting import FIX, WHY, Prompt, messages, parse_completion
+from nextkit.prompting import FIX, WHY, Prompt, build_prompt, messages, parse_completion
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace
 
@@ -58,3 +58,13 @@ def test_the_instruction_speaks_only_of_what_is_there():
     assert (
         "step" in instruction() and "step" not in instruction(style="outcome") and "ran" not in instruction(style=None)
     )
+
+
+def test_notebooks_ask_a_general_model_with_instruction_and_examples(task, monkeypatch):
+    from nextkit import notebook
+
+    assert notebook.ask(task, trace(task)) == build_prompt(task, trace(task))
+    monkeypatch.setattr(notebook, "SHIPPED", False)
+    for found, style in ((trace(task), "inline"), (None, None)):
+        prompt = notebook.ask(task, found)
+        assert prompt.few_shot == few_shot(3, style=style) and prompt.instruction == instruction(style=style)

@@ -67,7 +67,8 @@ _CALL = re.compile(_ANY_CALL.pattern + r"\s*\Z")
 class Text:
     """A rationale with its code spans known. prose: the same text with code blanked out, of equal length.
 
-    test: the test of the run. names: of the program's functions, and of the methods that are called. asked: the assertion that the run ended at, "" where that is not known.
+    test: the test of the run. names: of the program's functions, and of what it calls. asked: the assertion that the run
+    ended at, "" where that is not known.
     """
 
     def __init__(self, text, trace):
@@ -88,7 +89,7 @@ class Text:
             or self.is_of_another_input(begin, start)
         ):
             return False
-        return not (meant and _MEANT.search(last_part(_CLAUSE, sentence)))
+        return not (meant and _MEANT.search(_last_part(_CLAUSE, sentence)))
 
     def _is_conditional(self, sentence, start):
         """Whether a sentence sets a condition; code after `with` that the test gives is none."""
@@ -102,7 +103,7 @@ class Text:
 
     def sentence(self, place):
         """The sentence that a place stands in, up to it, with code blanked out."""
-        return last_part(_SENTENCE, self.prose[max(0, place - LONGEST_SENTENCE) : place])
+        return _last_part(_SENTENCE, self.prose[max(0, place - LONGEST_SENTENCE) : place])
 
     def is_of_another_input(self, start, end):
         """Whether words between two places speak of an input that the test does not give."""
@@ -164,7 +165,7 @@ def _functions(program):
     return names | {node.name for node in evidence.nodes_of(program) if isinstance(node, ast.FunctionDef)}
 
 
-def last_part(boundary, text):
+def _last_part(boundary, text):
     ends = [found.end() for found in boundary.finditer(text)]
     return text[ends[-1] :] if ends else text
 

@@ -1,7 +1,8 @@
 """Running generated programs in this process, with a limit on executed lines.
 
 Only for programs that the generator itself made, which import nothing and open nothing, and for functions of Python's
-standard library that stand alone (`nextkit.offline.library`). A bug may make them loop or grow without end. Everything that a model writes runs in the sandbox instead.
+standard library that stand alone (`nextkit.offline.library`). A bug may make them loop or grow without end. Everything
+that a model writes runs in the sandbox instead.
 """
 
 import copy

@@ -8,6 +8,7 @@ together, each row dropped when it has ended.
     samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
 """
 
+import functools
 import inspect
 import time
 from dataclasses import dataclass, replace
@@ -339,10 +340,14 @@ def _draw(logits, temperature, generator):
 
 
 def _next_logits(model, ids, mask, positions, cache):
-    # One that does not take the cache by the name that it is given would see one token at a time, and say nothing.
-    name = "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
-    how = {name: cache, "attention_mask": _seen(model, mask, ids.shape[1])}
+    how = {_cache_name(type(model)): cache, "attention_mask": _seen(model, mask, ids.shape[1])}
     return model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **how).logits[:, -1]
+
+
+@functools.cache
+def _cache_name(kind):
+    """What a kind of model calls its cache: given by another name it would see one token at a time, and say nothing."""
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
 def _seen(model, mask, queries):

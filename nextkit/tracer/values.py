@@ -25,12 +25,10 @@ SHORT = frozenset({int, float, bool, str, type(None)})
 PLAIN = PLAIN_KINDS | SHORT
 SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
-SEQUENCES = frozenset(
-    {list, tuple, set, frozenset, collections.deque, array.array, bytearray, type({}.keys()), type({}.values())}
-)
+SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque, type({}.keys()), type({}.values())})
 BUFFERS = frozenset({array.array, bytearray})  # sequences of plain numbers, copied and compared as bytes
 DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
-DATA = ATOMS | SEQUENCES | DICTS
+DATA = ATOMS | SEQUENCES | BUFFERS | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
 LITTLE, LITTLE_BELOW = 2**30 - 1, -(2**30) + 1  # between these, Python compares fastest
