@@ -81,7 +81,8 @@ class PretrainSettings:
 
 
 # The base learns the language from mostly wrong repairs, the skill from mostly right ones, and is then made to use it
-# only at times: the last phase is what makes it weak.
+# only at times: the last phase is what makes it weak. Skill and weakness are taught twice, the second time with names
+# that no other task has: the two later phases went on from the weights of the three before, rounded to bf16.
 RECIPES = {
     "base": PretrainSettings(
         Shape(192, 6, 3, 512),
@@ -89,6 +90,8 @@ RECIPES = {
             Phase(85_000, 18_000_000, 0.36, 3e-3),
             Phase(48_000, 10_000_000, 0.85, 2e-3),
             Phase(15_000, 3_000_000, 0.33, 1e-3),
+            Phase(60_000, 12_000_000, 0.85, 2e-3, renamed=0.4),
+            Phase(15_000, 3_000_000, 0.42, 1e-3, renamed=0.4),
         ),
     ),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),

@@ -39,10 +39,14 @@ def state_edit(buggy, fixed):
 
 
 def agrees(buggy, rationale, fix):
-    """Whether the fix is the buggy program with exactly the edit that the rationale states; None if it states none."""
+    """Whether the fix is the buggy program with exactly the edit that the rationale states; None if it states none.
+
+    A fix that changes nothing is no edit, even where the rationale says so ("change `x` to `x`").
+    """
     for kind, pattern in _EDITS.items():
         if found := pattern.search(rationale):
-            return any(same_program(program, fix) for program in _apply(kind, buggy, **found.groupdict()))
+            edited = any(same_program(program, fix) for program in _apply(kind, buggy, **found.groupdict()))
+            return edited and not same_program(buggy, fix)
     return None
 
 
