@@ -4,7 +4,8 @@ import pytest
 
 from nextkit import sampling
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler, _left_padded, _seen, decode, load_model
+from nextkit.sampling import LocalSampler, load_model
+from nextkit.sampling.decoding import _left_padded, _seen, decode
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 

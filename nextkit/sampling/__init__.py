@@ -1,21 +1,20 @@
 """Sampling: rationales and fixes from a model, r, y^ ~ P(. | x, y~, T, e).
 
-Self-training lives on many samples a task. The n samples of a prompt share one reading of it: the prompt goes through
-the model once, what the model remembers of it (the KV cache) is copied n times, and the copies are continued
-together, each row dropped when it has ended.
+Self-training lives on many samples a task. The n samples of a prompt share one reading of it, see
+`nextkit.sampling.decoding`.
 
     sampler = LocalSampler("offline-base")
     samples = sampler.sample([build_prompt(task, trace(task))], n=16, temperature=0.8)[0]
 """
 
-import functools
-import inspect
 import time
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Protocol
 
-from nextkit.prompting import WHY, Prompt, messages, parse_completion, parse_program
+from nextkit.prompting import WHY, Prompt, parse_completion, parse_program
+from nextkit.sampling.decoding import STOP_WINDOW, decode
+from nextkit.sampling.encoding import encode_prompt, has_chat_template
 from nextkit.sampling.loading import (
     as_dtype,
     best_dtype,
@@ -30,31 +29,10 @@ from nextkit.sampling.loading import (
     weights_of,
 )
 
-__all__ = [
-    "LocalSampler",
-    "Sample",
-    "Sampler",
-    "as_fix",
-    "as_texts",
-    "check_drawing",
-    "decode",
-    "encode_prompt",
-    "has_chat_template",
-]
-__all__ += [
-    "fingerprint",
-    "load_model",
-    "load_tokenizer",
-    "resolve_model",
-    "weights_of",
-]  # of `loading`, taken from here too
+__all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "as_texts", "check_drawing"]
+__all__ += ["decode", "encode_prompt", "has_chat_template"]  # of `decoding` and `encoding`, taken from here too
+__all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model", "weights_of"]  # of `loading`
 
-# Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, keeping wastes a row.
-COMPACT = 0.75
-# Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row. A GPU is asked
-# no more often which rows have ended: at each question it waits.
-STOP_EVERY, STOP_WINDOW = 8, 24
-NOTHING = -1  # stands where a row has ended
 ROWS, MOST_ROWS = 384, 4096  # decoded together: on a CPU, and at most on a GPU
 SEAMS = 8  # tokens by which a text that is put together may be longer than its parts
 
@@ -101,10 +79,11 @@ class LocalSampler:
 
     model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
     chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
-    them; None for 384, and on a GPU for as many as its memory should hold. chat: whether prompts go through the model's chat template; None for if it has one (base models often have one
-    that they were never trained on: say False there). stop: texts that end an answer. After sample(), `speed` holds
-    its generated tokens a second. Raises ValueError for a model that cannot be loaded or a device that is not there, and
-    at the first sample() RuntimeError for weights that do not fit; each names the mend.
+    them; None for 384, and on a GPU for as many as its memory should hold. chat: whether prompts go through the model's
+    chat template; None for if it has one (base models often have one that they were never trained on: say False there).
+    stop: texts that end an answer. After sample(), `speed` holds its generated tokens a second. Raises ValueError for a
+    model that cannot be loaded or a device that is not there, and at the first sample() RuntimeError for weights that
+    do not fit; each names the mend.
     """
 
     def __init__(self, model, *, device=None, dtype=None, rows=None, chat=None, stop=(), progress=True):
@@ -123,8 +102,7 @@ class LocalSampler:
         """n Samples for each Prompt. temperature: 0 means greedy. adapter: folder of a LoRA adapter to apply.
 
         The same arguments give the same samples on the same machine with the same `rows`, which on a GPU depend on its
-        free memory where they are not given. Raises ValueError when a
-        prompt leaves no room for an answer of max_tokens.
+        free memory where they are not given. Raises ValueError when a prompt leaves no room for an answer of max_tokens.
         """
         from tqdm.auto import tqdm
 
@@ -254,181 +232,6 @@ class LocalSampler:
         answer = parse_completion(text)
         finish = "stop" if stopped else "length"
         return Sample(prompt.task_id, prompt.text, text, answer.rationale, answer.fix, len(ids), finish)
-
-
-def has_chat_template(tokenizer):
-    """Whether the model says how it is talked to."""
-    return bool(getattr(tokenizer, "chat_template", None))
-
-
-def encode_prompt(tokenizer, prompt, chat):
-    """The token ids of a Prompt; chat: as turns, by the tokenizer's own template, up to where the answer begins."""
-    if not chat:
-        ids = tokenizer(prompt.text)["input_ids"]
-        return ids[:-1] if ids[-1:] == [tokenizer.eos_token_id] else ids  # some tokenizers end whatever they read
-    turns = messages(prompt)
-    system = turns[0]["content"] if turns[0]["role"] == "system" else ""
-    try:
-        text = _templated(tokenizer, turns)
-        heard = system.strip() in text
-    except Exception:  # templates are programs: some know no system turn and raise an error of their own
-        if not system:
-            raise
-        heard = False
-    if not heard:  # others leave it out in silence
-        first, second, *rest = turns
-        text = _templated(tokenizer, [dict(second, content=f"{first['content']}\n\n{second['content']}"), *rest])
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-
-def _templated(tokenizer, turns):
-    """The turns as the template writes them, asked not to have the model think first: the rationale is its thinking."""
-    try:
-        return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-    except Exception as error:
-        raise ValueError(f"the chat template of {tokenizer.name_or_path!r} fails: {error}: try chat=False") from error
-
-
-def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None):
-    """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, end mark included.
-
-    One forward pass reads the prompts, its cache is repeated n times, and rows that ended are dropped now and then.
-    eos: ids that end a row. ended: called with a row's ids now and then; whether it has ended for another reason.
-    """
-    import torch
-
-    device, generator = model.device, torch.Generator(model.device).manual_seed(seed)
-    ids, mask = _left_padded(prompts, device)  # (prompts, tokens)
-    every = STOP_EVERY if device.type == "cuda" else 1
-    with torch.inference_mode():
-        cache = _growing_cache(room=max_tokens)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        logits = _next_logits(model, ids, mask, positions, cache).repeat_interleave(n, 0)
-        cache.batch_repeat_interleave(n)
-        mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
-        rows = torch.arange(len(logits), device=device)
-        alive, ends = torch.ones_like(rows, dtype=torch.bool), torch.tensor(eos, device=device)
-        written = torch.full((len(logits), max_tokens), NOTHING, device=device)
-        for place in range(max_tokens):
-            drawn = _draw(logits, temperature, generator)  # (rows,)
-            written[rows, place] = torch.where(alive, drawn, NOTHING)
-            alive &= ~torch.isin(drawn, ends)
-            if ended is not None and place % STOP_EVERY == STOP_EVERY - 1:
-                going = alive.nonzero()[:, 0]
-                said = [ended(row) for row in written[rows[going], : place + 1].tolist()]
-                alive[going] &= ~torch.tensor(said, dtype=torch.bool, device=device)
-            if place % every == every - 1:
-                count = int(alive.sum())
-                if not count:
-                    break
-                if count < COMPACT * len(alive):
-                    keep = alive.nonzero()[:, 0]
-                    rows, drawn, mask, position, alive = (x[keep] for x in (rows, drawn, mask, position, alive))
-                    cache.batch_select_indices(keep)
-            mask, position = torch.cat([mask, mask.new_ones(len(mask), 1)], 1), position + 1
-            logits = _next_logits(model, drawn[:, None], mask, position, cache)
-    return [[token for token in row if token != NOTHING] for row in written.tolist()]
-
-
-def _draw(logits, temperature, generator):
-    """One token a row from logits of shape (rows, vocabulary)."""
-    import torch
-
-    if temperature == 0:
-        return logits.argmax(-1)
-    return torch.multinomial(torch.softmax(logits.float() / temperature, -1), 1, generator=generator)[:, 0]
-
-
-def _next_logits(model, ids, mask, positions, cache):
-    how = {_cache_name(type(model)): cache, "attention_mask": _seen(model, mask, ids.shape[1])}
-    return model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **how).logits[:, -1]
-
-
-@functools.cache
-def _cache_name(kind):
-    """What a kind of model calls its cache: given by another name it would see one token at a time, and say nothing."""
-    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
-
-
-def _seen(model, mask, queries):
-    """Which keys the last `queries` tokens see, from a mask of shape (rows, keys): of shape (rows, 1, queries, keys).
-
-    As it is, and not as the library makes it of the mask: there a token of the padding sees nothing, of which some
-    kernels make nan, and each step waits to learn whether anything is padded. Models that look back a certain distance
-    only, or compute attention otherwise, get the plain mask.
-    """
-    import torch
-
-    if model.config._attn_implementation != "sdpa" or not _sees_all(model.config.get_text_config()):
-        return mask
-    keys = mask.shape[1]
-    seen = mask[:, None, None, :].bool()
-    if queries == 1:
-        return seen
-    before = torch.ones(queries, keys, dtype=torch.bool, device=mask.device).tril(keys - queries)
-    return (seen & before) | torch.eye(queries, keys, dtype=torch.bool, device=mask.device)
-
-
-def _sees_all(config):
-    """Whether each token of a model sees all before it, in every layer, and by a mask alone."""
-    kinds = {*(getattr(config, "layer_types", None) or ())}
-    nearer = ("sliding_window", "attention_chunk_size", "alibi")
-    return kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in nearer)
-
-
-def _growing_cache(room):
-    """A KV cache with space for `room` more tokens: writing a token copies nothing but that token."""
-    from transformers.cache_utils import Cache, DynamicLayer
-
-    class GrowingLayer(DynamicLayer):
-        """Keys and values are views into a larger buffer; the library's own layer copies all of them at each token."""
-
-        def update(self, key_states, value_states, *args, **kwargs):
-            if not self.is_initialized:
-                self.lazy_initialization(key_states, value_states)
-            self.keys = self._append("keys", key_states)
-            self.values = self._append("values", value_states)
-            return self.keys, self.values
-
-        def _append(self, name, states):
-            buffer, old = getattr(self, name + "_buffer", None), getattr(self, name)
-            length = old.shape[-2] if old.numel() else 0
-            if buffer is None or buffer.shape[0] != states.shape[0] or buffer.shape[-2] < length + states.shape[-2]:
-                buffer = states.new_empty(*states.shape[:2], length + states.shape[-2] + room, states.shape[-1])
-                if length:
-                    buffer[:, :, :length] = old
-                setattr(self, name + "_buffer", buffer)
-            buffer[:, :, length : length + states.shape[-2]] = states
-            return buffer[:, :, : length + states.shape[-2]]
-
-        def batch_select_indices(self, indices):
-            self._rebuffer(lambda buffer: buffer[indices])
-
-        def batch_repeat_interleave(self, repeats):
-            self._rebuffer(lambda buffer: buffer.repeat_interleave(repeats, 0))
-
-        def _rebuffer(self, change):
-            """Other rows; one buffer at a time is there twice."""
-            length = self.get_seq_length()
-            for name in ("keys", "values"):
-                setattr(self, name, None)  # a view, which would keep the old buffer
-                setattr(self, name + "_buffer", change(getattr(self, name + "_buffer")))
-                setattr(self, name, getattr(self, name + "_buffer")[:, :, :length])
-
-    return Cache(layer_class_to_replicate=GrowingLayer)
-
-
-def _left_padded(prompts, device):
-    """Token ids and mask of shape (prompts, tokens), the prompts flush right."""
-    import torch
-
-    width = max(map(len, prompts))
-    ids = torch.zeros(len(prompts), width, dtype=torch.long)
-    mask = torch.zeros(len(prompts), width, dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
 
 
 def _groups(encoded, size):
