@@ -5,7 +5,8 @@ import pytest
 from nextkit import sampling
 from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, load_model
-from nextkit.sampling.decoding import _left_padded, _seen, decode
+from nextkit.sampling.cache import CopiedPrompts, SharedPrompts, remember, seen
+from nextkit.sampling.decoding import _left_padded, decode
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
@@ -121,13 +122,13 @@ def test_an_answer_ends_at_a_stop_text(tiny_model, sampler):
     assert found.text == whole.text.partition(mark)[0] and found.finish == "stop" and found.tokens < whole.tokens
 
 
-def test_a_token_sees_itself_what_stands_before_it_and_no_padding(tiny_model):
+def test_a_token_sees_itself_what_stands_before_it_and_no_padding():
     import torch
 
     _, mask = _left_padded([[5, 6, 7], [8]], "cpu")
-    seen = _seen(load_model(tiny_model), mask, 3)
-    assert seen.shape == (2, 1, 3, 3) and seen[0, 0].equal(torch.ones(3, 3, dtype=torch.bool).tril())
-    assert seen[1, 0].equal(torch.eye(3, dtype=torch.bool))  # the first two are padding
+    found = seen(mask)
+    assert found.shape == (2, 1, 3, 3) and found[0, 0].equal(torch.ones(3, 3, dtype=torch.bool).tril())
+    assert found[1, 0].equal(torch.eye(3, dtype=torch.bool))  # the first two are padding
 
 
 def test_a_model_that_was_released_is_loaded_again(tiny_model):
@@ -137,24 +138,54 @@ def test_a_model_that_was_released_is_loaded_again(tiny_model):
     assert sampler.model_in_use is None and sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3) == before
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [("llama", {}), ("mistral", dict(sliding_window=8)), ("phi3", dict(sliding_window=8, pad_token_id=0)),
-     ("qwen2", dict(use_sliding_window=True, sliding_window=8, max_window_layers=1)), ("falcon", dict(alibi=True))],
-)  # fmt: skip
-def test_what_is_remembered_gives_the_tokens_that_reading_all_anew_would(kind, options):
+SHARING = "llama qwen2 qwen3 qwen3_moe olmo2 phi gemma gpt2 gpt_neox starcoder2 granite cohere opt".split()
+COPYING = dict(
+    mistral=dict(sliding_window=8),
+    phi3=dict(sliding_window=8),
+    qwen2=dict(use_sliding_window=True, sliding_window=8, max_window_layers=1),
+    falcon=dict(alibi=True),
+    gemma2={},
+)
+KINDS = [*((kind, {}, SharedPrompts) for kind in SHARING), *((*pair, CopiedPrompts) for pair in COPYING.items())]
+
+
+def random_model(kind, options):
     import torch
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     torch.manual_seed(0)
     shape = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, vocab_size=64, initializer_range=0.5)
-    shape |= {} if kind == "falcon" else dict(intermediate_size=48, num_key_value_heads=2)
-    config = CONFIG_MAPPING[kind](**shape, **options)
-    model = AutoModelForCausalLM.from_config(config).eval()
+    shape |= dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    if kind not in ("falcon", "gpt2", "gpt_neox"):
+        shape |= dict(intermediate_size=48, num_key_value_heads=2)
+    return AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**shape, **options)).eval()
+
+
+@pytest.mark.parametrize(("kind", "options", "cache"), KINDS)
+def test_what_is_remembered_gives_the_logits_that_reading_all_anew_would(kind, options, cache):
+    import torch
+
+    model = random_model(kind, options)
+    remembered = remember(model, room=5)
+    assert type(remembered) is cache
     prompts = [[n * 7 % 60 + 1 for n in range(length)] for length in (30, 12)]
-    found = decode(model, prompts, 1, temperature=0, max_tokens=6, seed=0, eos=[])
-    for prompt, tokens in zip(prompts, found, strict=True):
-        for place, token in enumerate(tokens):
-            with torch.inference_mode():
-                logits = model(torch.tensor([[*prompt, *tokens[:place]]]), use_cache=False).logits[0, -1]
-            assert logits.argmax() == token
+    rows = [[*prompt] for prompt in prompts for _ in range(2)]
+    with torch.inference_mode():
+        logits = remembered.read(*_left_padded(prompts, "cpu")).repeat_interleave(2, 0)
+        remembered.repeat(2)
+        for kept in ([0, 1, 2, 3], [0, 2, 3], [0, 1, 2], [1, 2], [0]):
+            rows, logits = [rows[row] for row in kept], logits[kept]
+            remembered.keep(torch.tensor(kept))
+            for row, found in zip(rows, logits, strict=True):
+                anew = model(torch.tensor([row]), use_cache=False).logits[0, -1]
+                assert (found - anew).abs().max() < 1e-4 * anew.abs().max()
+            tokens = torch.arange(7, 7 + len(rows))
+            for row, token in zip(rows, tokens.tolist(), strict=True):
+                row.append(token)
+            logits = remembered.go_on(tokens)
+
+
+def test_a_model_attends_as_before_once_it_has_answered(tiny_model):
+    model = load_model(tiny_model)
+    decode(model, [[5, 6, 7]], 2, temperature=0, max_tokens=3, seed=0, eos=[])
+    assert model.config._attn_implementation == "sdpa"

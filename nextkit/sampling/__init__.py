@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from typing import Protocol
 
 from nextkit.prompting import WHY, Prompt, parse_completion, parse_program
+from nextkit.sampling.cache import attends_plainly
 from nextkit.sampling.decoding import STOP_WINDOW, decode
 from nextkit.sampling.encoding import encode_prompt, has_chat_template
 from nextkit.sampling.loading import (
@@ -110,7 +111,7 @@ class LocalSampler:
         model = self.model(adapter)
         encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
         self._check_lengths(prompts, encoded, max_tokens)
-        rows = self.rows or self._fitting(max(map(len, encoded), default=0) + max_tokens)
+        rows = self.rows or self._fitting(max(map(len, encoded), default=0), n, max_tokens)
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
         with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
             for number, group in enumerate(_groups(encoded, max(1, rows // n))):
@@ -123,8 +124,8 @@ class LocalSampler:
         self.speed = tokens / max(1e-9, time.monotonic() - started)
         return results
 
-    def _fitting(self, tokens):
-        """How many sequences of so many tokens to decode together."""
+    def _fitting(self, prompt, n, answer):
+        """How many sequences to decode together: n answers of so many tokens to each prompt of so many."""
         import torch
 
         from nextkit.sampling.sizing import cache_bytes
@@ -132,6 +133,7 @@ class LocalSampler:
         if torch.device(self.device).type != "cuda":
             return ROWS
         config = self.model_in_use.config.get_text_config()
+        tokens = answer + prompt / (n if attends_plainly(self.model_in_use) else 1)
         token = cache_bytes(config) * self.dtype.itemsize / 2
         row = 1.5 * tokens * token + 16 * config.vocab_size  # with copies of the cache, and the chances of each token
         most = max(1, min(MOST_ROWS, int(0.8 * free_memory(self.device) / row)))

@@ -1,0 +1,232 @@
+"""What a model remembers of its prompts while it answers (the KV cache), and how it goes on from there.
+
+The samples of a prompt share what was remembered of it: each step reads that once a prompt, not once a sample, and only
+the answers are remembered one by one. Models that attend in ways of their own get the library's cache, where every
+sample has its own copy of its prompt.
+"""
+
+import functools
+import inspect
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+SHARED = "shared_prompts"  # the name of our attention among the library's
+_in_use = ContextVar("the SharedPrompts that a model answers from")
+
+
+def remember(model, room):
+    """SharedPrompts for a model where they suit it, else CopiedPrompts. room: tokens of the longest answer."""
+    return SharedPrompts(model, room) if attends_plainly(model) else CopiedPrompts(model)
+
+
+class CopiedPrompts:
+    """The library's cache: prompts are read, copied for each sample, and go on as rows of their own."""
+
+    def __init__(self, model):
+        from transformers import DynamicCache
+
+        self.model, self.cache = model, DynamicCache(config=model.config.get_text_config())
+
+    def read(self, ids, mask):
+        """Logits after each prompt, of shape (prompts, vocabulary). ids, mask: of shape (prompts, tokens), padded left."""
+        self.mask, positions = mask, (mask.cumsum(1) - 1).clamp(min=0)
+        self.position = positions[:, -1:]
+        return self._logits(ids, positions, self.mask)
+
+    def repeat(self, n):
+        """From here on there are n rows a prompt, those of a prompt side by side."""
+        self.cache.batch_repeat_interleave(n)
+        self.mask, self.position = (each.repeat_interleave(n, 0) for each in (self.mask, self.position))
+
+    def keep(self, rows):
+        """Only these rows go on."""
+        self.cache.batch_select_indices(rows)
+        self.mask, self.position = self.mask[rows], self.position[rows]
+
+    def go_on(self, tokens):
+        """Logits after one more token a row, of shape (rows, vocabulary)."""
+        import torch
+
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], 1)
+        self.position = self.position + 1
+        return self._logits(tokens[:, None], self.position, self.mask)
+
+    def _logits(self, ids, positions, mask):
+        how = {_cache_name(type(self.model)): self.cache, "attention_mask": mask}
+        found = self.model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **how)
+        return found.logits[:, -1]
+
+
+class SharedPrompts(CopiedPrompts):
+    """A cache in which each prompt stands once, and each row has no more than its own answer.
+
+    of: the prompt of each row. slots: the rows of each prompt, of shape (prompts, most rows of a prompt), any row where
+    there is none. places: where each row stands among the slots.
+    """
+
+    def __init__(self, model, room):
+        from transformers import AttentionInterface
+        from transformers.cache_utils import Cache
+
+        AttentionInterface.register(SHARED, _attend)
+        self.model, self.cache = model, Cache(layer_class_to_replicate=lambda: _layer()(room))
+
+    def repeat(self, n):
+        import torch
+
+        self.prompts = self.mask[:, None, None, :].bool()
+        self.position = self.position.repeat_interleave(n, 0)
+        self.of = torch.arange(len(self.mask), device=self.mask.device).repeat_interleave(n)
+        self._place()
+
+    def keep(self, rows):
+        import torch
+
+        self.position = self.position[rows]
+        prompts, self.of = torch.unique(self.of[rows], return_inverse=True)
+        self.prompts = self.prompts[prompts]
+        for layer in self.cache.layers:
+            layer.keep(rows, prompts)
+        self._place()
+
+    def _place(self):
+        """Lay the rows out by their prompts."""
+        import torch
+
+        rows, counts = torch.arange(len(self.of), device=self.of.device), self.of.bincount()
+        most = int(counts.max())
+        self.places = self.of * most + rows - (counts.cumsum(0) - counts)[self.of]
+        self.slots = rows.new_zeros(len(counts) * most)
+        self.slots[self.places] = rows
+        self.slots = self.slots.view(len(counts), most)
+
+    def read(self, ids, mask):
+        self.mask, positions = mask, (mask.cumsum(1) - 1).clamp(min=0)
+        self.position = positions[:, -1:]
+        return self._logits(ids, positions, seen(mask))
+
+    def go_on(self, tokens):
+        self.position = self.position + 1
+        ours = _in_use.set(self)
+        try:
+            with _attention(self.model, SHARED):
+                return self._logits(tokens[:, None], self.position, self.prompts)
+        finally:
+            _in_use.reset(ours)
+
+    def attend(self, number, query, keys, values, scaling):
+        """What the rows see in a layer of that number: of their prompts, and of their own answers.
+
+        query: of shape (rows, heads, 1, size); keys, values: (rows, heads of keys, tokens, size), of the answers.
+        Returns (rows, 1, heads, size).
+        """
+        prompt_keys, prompt_values = self.cache.layers[number].prompts
+        rows, heads = keys.shape[:2]
+        query = query.reshape(rows, heads, -1, query.shape[-1]) * scaling  # heads that share keys side by side
+        asked = query[self.slots].transpose(1, 2).flatten(2, 3)  # (prompts, heads of keys, rows and heads, size)
+        told, weight = _weighed(asked, prompt_keys, prompt_values, self.prompts)
+        told, weight = (self._by_row(each, query.shape[2]) for each in (told, weight))
+        own, own_weight = _weighed(query, keys, values)
+        share = (weight - own_weight).sigmoid().to(told.dtype)
+        return (own + share * (told - own)).reshape(rows, 1, -1, own.shape[-1])
+
+    def _by_row(self, grid, group):
+        """From (prompts, heads of keys, rows and heads, size) to (rows, heads of keys, heads, size)."""
+        prompts, most = self.slots.shape
+        return grid.unflatten(2, (most, group)).transpose(1, 2).flatten(0, 1)[self.places]
+
+
+def _weighed(query, keys, values, mask=None):
+    """(what attention gives, the logarithm of its sum of weights), by which two such can be put together."""
+    scores = (query @ keys.mT).float()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    total = scores.logsumexp(-1, keepdim=True)
+    return (scores - total).exp().to(values.dtype) @ values, total
+
+
+def _attend(module, query, key, value, attention_mask, scaling=None, **_):
+    """One step of SharedPrompts, called by the library's models in place of their own attention."""
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return _in_use.get().attend(module.layer_idx, query, key, value, scaling), None
+
+
+@contextmanager
+def _attention(model, name):
+    """The model attends by the function of that name."""
+    config = model.config.get_text_config()
+    before, config._attn_implementation = config._attn_implementation, name
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+@functools.cache
+def _layer():
+    """The class of a layer of SharedPrompts."""
+    from transformers.cache_utils import DynamicLayer
+
+    class SharedLayer(DynamicLayer):
+        """prompts: keys and values, of shape (prompts, heads, tokens, size). Those of the answers have room to grow."""
+
+        def __init__(self, room):
+            super().__init__()
+            self.room, self.prompts, self.answers, self.length = room, None, None, 0
+
+        def update(self, key_states, value_states, *_, **__):
+            if self.prompts is None:
+                self.prompts, self.is_initialized = (key_states, value_states), True
+                return self.prompts
+            states = key_states, value_states
+            if self.answers is None:
+                self.answers = [each.new_empty(*each.shape[:2], self.room, each.shape[-1]) for each in states]
+            for buffer, each in zip(self.answers, states, strict=True):
+                buffer[:, :, self.length] = each[:, :, 0]
+            self.length += 1
+            return [buffer[:, :, : self.length] for buffer in self.answers]
+
+        def get_seq_length(self):
+            return 0 if self.prompts is None else self.prompts[0].shape[-2] + self.length
+
+        def keep(self, rows, prompts):
+            if len(prompts) < len(self.prompts[0]):
+                self.prompts = [each[prompts] for each in self.prompts]
+            if self.answers is not None:
+                self.answers = [self._chosen(buffer, rows) for buffer in self.answers]
+
+        def _chosen(self, buffer, rows):
+            """Some rows of a buffer; what is not written yet is not copied."""
+            chosen = buffer.new_empty(len(rows), *buffer.shape[1:])
+            chosen[:, :, : self.length] = buffer[rows, :, : self.length]
+            return chosen
+
+    return SharedLayer
+
+
+@functools.cache
+def _cache_name(kind):
+    """What a kind of model calls its cache: given by another name it would see one token at a time, and say nothing."""
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
+
+
+def seen(mask):
+    """Which tokens each token sees, of shape (prompts, 1, tokens, tokens), from a mask of shape (prompts, tokens).
+
+    As it is, and not as the library makes it of the mask: there a token of the padding sees nothing, of which some
+    kernels make nan.
+    """
+    import torch
+
+    keys = mask.shape[1]
+    before = torch.ones(keys, keys, dtype=torch.bool, device=mask.device).tril()
+    return (mask[:, None, None, :].bool() & before) | torch.eye(keys, dtype=torch.bool, device=mask.device)
+
+
+def attends_plainly(model):
+    """Whether each token of a model sees all before it in every layer, by its keys and a mask alone, as `_attend` does."""
+    config = model.config.get_text_config()
+    kinds = {*(getattr(config, "layer_types", None) or ())}
+    ways = ("sliding_window", "attention_chunk_size", "alibi", "attn_logit_softcapping")
+    plain = kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in ways)
+    return plain and model._supports_attention_backend and config._attn_implementation == "sdpa"
