@@ -138,7 +138,21 @@ def test_a_model_that_was_released_is_loaded_again(tiny_model):
     assert sampler.model_in_use is None and sampler.sample(PROMPTS, 1, temperature=0, max_tokens=3) == before
 
 
-SHARING = "llama qwen2 qwen3 qwen3_moe olmo2 phi gemma gpt2 gpt_neox starcoder2 granite cohere opt".split()
+SHARING = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "olmo2",
+    "phi",
+    "gemma",
+    "gpt2",
+    "gpt_neox",
+    "starcoder2",
+    "granite",
+    "cohere",
+    "opt",
+]
 COPYING = dict(
     mistral=dict(sliding_window=8),
     phi3=dict(sliding_window=8),

@@ -132,8 +132,7 @@ class SharedPrompts(CopiedPrompts):
 
     def _by_row(self, grid, group):
         """From (prompts, heads of keys, rows and heads, size) to (rows, heads of keys, heads, size)."""
-        prompts, most = self.slots.shape
-        return grid.unflatten(2, (most, group)).transpose(1, 2).flatten(0, 1)[self.places]
+        return grid.unflatten(2, (self.slots.shape[1], group)).transpose(1, 2).flatten(0, 1)[self.places]
 
 
 def _weighed(query, keys, values, mask=None):
