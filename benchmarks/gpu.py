@@ -5,7 +5,8 @@
 
 Weights are random: they do not matter for speed. The ceilings are measured in the same run: bf16 matrix products for
 tuning, which needs 4 operations a parameter and token (forward, and backward to the activations alone); copying memory
-for sampling, which reads the weights once, and every sequence's cache, for a token of each. Texts are as long as real
+for sampling, where the limit is that of reading the weights once, and every sequence's whole cache, for a token of each
+(LocalSampler reads a prompt's cache once for all of its samples, so it may go beyond it). Texts are as long as real
 ones: prompts of 500 to 900 tokens, answers of 150 to 350. What is measured is printed row by row, and written to the
 folder OUT where there is one, so that nothing is lost with the machine.
 """
