@@ -255,6 +255,7 @@ def test_a_models_wrong_programs_are_used_first_and_its_right_ones_refused(tmp_p
     wrong, other = TOTAL.replace("* 2", "* 3"), "def total(xs, k):\n    return 0"
     given = [("mbpp/601", wrong), (601, TOTAL + "  # right"), sample(other, "mbpp-r/601/4"), (601, wrong + "\n")]
     given += [(601, "def total(:"), (601, "-" * 7000), (601, "while True: pass"), (3, "pass")]
+    given += [(601, "def sum_of(xs, k):\n    return 0"), (601, "total")]  # whatever they do, it is not what is tested
     train, _ = mbpp_r(PROBLEMS, out=tmp_path, train=12, dev=0, wrong_samples=given, sandbox=sandbox, **SETTINGS)
     assert [t.buggy for t in train if t.meta["source"] == "sample"] == [wrong, other]
     assert [t.task_id for t in train if t.meta["source"] == "sample"] == ["mbpp-r/601/0", "mbpp-r/601/1"]

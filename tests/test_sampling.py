@@ -203,3 +203,12 @@ def test_a_model_attends_as_before_once_it_has_answered(tiny_model):
     model = load_model(tiny_model)
     decode(model, [[5, 6, 7]], 2, temperature=0, max_tokens=3, seed=0, eos=[])
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_two_threads_can_sample_from_one_model(sampler):
+    from concurrent.futures import ThreadPoolExecutor
+
+    alone = [texts(sampler.sample(PROMPTS, 3, max_tokens=20, seed=seed)) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda seed: texts(sampler.sample(PROMPTS, 3, max_tokens=20, seed=seed)), range(4))
+        assert [*together] == alone

@@ -1,7 +1,7 @@
 """Buggy programs for one problem: a model's own wrong programs first, then edits of the correct one.
 
-A program is taken when it parses, ends on every test, fails a shown one, and is not, but for layout and comments, one
-that was seen before. Edits are drawn by kind, as `nextkit.datasets.mutate` weighs them, but for variables taken for
+A program is taken when it parses, defines what the tests call, ends on every test, fails a shown one, and is not, but for
+layout and comments, one that was seen before. Edits are drawn by kind, as `nextkit.datasets.mutate` weighs them, but for variables taken for
 modules or functions; a double edit is a single one that failed, edited again.
 
     found = find_bugs(problem, 25, sandbox=sandbox, seed=0)
@@ -10,7 +10,9 @@ modules or functions; a double edit is a single one that failed, edited again.
 
 import ast
 import random
+import symtable
 from collections import Counter
+from functools import partial
 
 from nextkit.datasets.found import Bug, Found
 from nextkit.datasets.mutate import CATALOGUE, all_edits, random_edit
@@ -32,7 +34,8 @@ def find_bugs(problem, wanted, *, sandbox, seed=0, samples=(), single=0.7, timeo
         return Found(problem.number, wanted, left_out=status, exhausted=True)
     how = dict(setup=problem.setup, oracle=oracle, timeout=timeout)
     hidden = [t for t in problem.challenge if sandbox.check(problem.reference, [t], **how).status == "passed"]
-    search = _Search(problem.reference, lambda program: judge_bug(sandbox, program, problem.tests, hidden, **how))
+    judge = partial(judge_bug, sandbox, tests=problem.tests, hidden=hidden, **how)
+    search = _Search(problem.reference, judge, needed=_called(problem))
     for program in samples:
         if len(search.bugs) < wanted:
             search.offer(program, "sample")
@@ -64,10 +67,10 @@ def _reference(problem, sandbox, timeout):
 
 
 class _Search:
-    """The bugs of a problem so far; whatever was seen is not judged again."""
+    """The bugs of a problem so far; whatever was seen is not judged again. needed: names that a program must define."""
 
-    def __init__(self, reference, judge):
-        self.reference, self.judge, self.seen = reference, judge, {shape(reference)}
+    def __init__(self, reference, judge, needed):
+        self.reference, self.judge, self.needed, self.seen = reference, judge, needed, {shape(reference)}
         self.bugs, self.refused, self.hung = [], Counter(), Counter()
 
     def offer(self, program, source, *operators):
@@ -86,7 +89,21 @@ class _Search:
         if form in self.seen:
             return "seen before"
         self.seen.add(form)
-        return self.judge(program)
+        status = self.judge(program)
+        missing = status == "error" and not self.needed <= _defined(program)
+        return "defines not what is tested" if missing else status
+
+
+def _called(problem):
+    """The names that the reference defines and the tests use."""
+    used = {node.id for test in problem.tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    return used & _defined(problem.reference)
+
+
+def _defined(program):
+    """The names that a program, which parses, binds on its top level."""
+    symbols = symtable.symtable(program, "<program>", "exec").get_symbols()
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
 
 
 def _mutate(search, wanted, single, rng):

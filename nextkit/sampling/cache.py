@@ -7,11 +7,13 @@ sample has its own copy of its prompt.
 
 import functools
 import inspect
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 SHARED = "shared_prompts"  # the name of our attention among the library's
-_in_use = ContextVar("the SharedPrompts that a model answers from")
+_in_use = ContextVar("the SharedPrompts that a model answers from", default=None)
+_one_at_a_time = threading.Lock()  # a model has one way to attend, which others may want to change
 
 
 def remember(model, room):
@@ -107,12 +109,8 @@ class SharedPrompts(CopiedPrompts):
 
     def go_on(self, tokens):
         self.position = self.position + 1
-        ours = _in_use.set(self)
-        try:
-            with _attention(self.model, SHARED):
-                return self._logits(tokens[:, None], self.position, self.prompts)
-        finally:
-            _in_use.reset(ours)
+        with _answering_from(self):
+            return self._logits(tokens[:, None], self.position, self.prompts)
 
     def attend(self, number, query, keys, values, scaling):
         """What the rows see in a layer of that number: of their prompts, and of their own answers.
@@ -144,21 +142,29 @@ def _weighed(query, keys, values, mask=None):
     return (scores - total).exp().to(values.dtype) @ values, total
 
 
-def _attend(module, query, key, value, attention_mask, scaling=None, **_):
+def _attend(module, query, key, value, attention_mask, scaling=None, **how):
     """One step of SharedPrompts, called by the library's models in place of their own attention."""
+    from transformers import AttentionInterface
+
+    prompts = _in_use.get()
+    if prompts is None:  # another thread uses the model
+        return AttentionInterface()["sdpa"](module, query, key, value, attention_mask, scaling=scaling, **how)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _in_use.get().attend(module.layer_idx, query, key, value, scaling), None
+    return prompts.attend(module.layer_idx, query, key, value, scaling), None
 
 
 @contextmanager
-def _attention(model, name):
-    """The model attends by the function of that name."""
-    config = model.config.get_text_config()
-    before, config._attn_implementation = config._attn_implementation, name
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+def _answering_from(prompts):
+    """The model attends to these SharedPrompts."""
+    config = prompts.model.config.get_text_config()
+    with _one_at_a_time:
+        before, config._attn_implementation = config._attn_implementation, SHARED
+        ours = _in_use.set(prompts)
+        try:
+            yield
+        finally:
+            _in_use.reset(ours)
+            config._attn_implementation = before
 
 
 @functools.cache
@@ -228,4 +234,4 @@ def attends_plainly(model):
     kinds = {*(getattr(config, "layer_types", None) or ())}
     ways = ("sliding_window", "attention_chunk_size", "alibi", "attn_logit_softcapping")
     plain = kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in ways)
-    return plain and model._supports_attention_backend and config._attn_implementation == "sdpa"
+    return plain and model._supports_attention_backend and config._attn_implementation in ("sdpa", SHARED)
