@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from nextkit.datasets.mutate import WEIGHTS, all_edits
-from nextkit.offline import pretraining
+from nextkit.offline import corpus, pretraining
 from nextkit.offline.corpus import (
     HIDDEN,
     SHOWN,
@@ -21,6 +21,7 @@ from nextkit.offline.corpus import (
     draw_task,
     draw_tasks,
     failing_trace,
+    occurs,
     rename_task,
     split_of,
 )
@@ -228,3 +229,21 @@ def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
 def test_shipped_models_stay_small_enough_to_ship():
     sizes = {name: (DATA / name / "model.safetensors").stat().st_size for name in ("offline-base", "offline-proxy")}
     assert sizes["offline-base"] <= 16e6 and sizes["offline-proxy"] <= 4e6
+
+
+def test_a_larger_share_of_the_keys_holds_every_smaller_one_and_none_of_another_split():
+    keys = [f"key {number}" for number in range(2000)]
+    few, many = ({key for key in keys if occurs(key, variety)} for variety in (0.1, 0.5))
+    assert few < many and 0.08 < len(few) / len([key for key in keys if split_of(key) == "pretrain"]) < 0.12
+    assert {split_of(key) for key in many} == {"pretrain"}
+
+
+def test_a_corpus_holds_only_the_share_of_keys_that_it_is_to_hold(monkeypatch):
+    tasks = draw_tasks(30, "pretrain", seed=3)
+    monkeypatch.setattr(corpus, "draw_task", lambda rng: next(drawn))
+    texts = []
+    for variety in (1.0, 0.5):
+        drawn = iter(tasks)
+        texts.append([draw_document(random.Random(0), variety=variety) for _ in tasks])
+    kept = [text if occurs(task.meta["key"], 0.5) else None for text, task in zip(texts[0], tasks, strict=True)]
+    assert texts[1] == kept != texts[0]

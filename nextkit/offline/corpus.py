@@ -39,12 +39,22 @@ REAL = {"offline": 0.5, "library": 0.3, "code": 0.2}  # what the documents of th
 
 def split_of(key):
     """The split that tasks of this key belong to; a function of the key alone, so keys never cross."""
-    place = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8
+    place = _place(key)
     for split, share in SPLITS.items():
         place -= share
         if place < 0:
             return split
     return "test"
+
+
+def occurs(key, variety):
+    """Whether a key is among the share `variety` of those of pretraining; what is in a share is in every larger one."""
+    return _place(key) < variety * SPLITS["pretrain"]
+
+
+def _place(key):
+    """A number from 0 to 1 that a key always has."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8
 
 
 def draw_task(rng, *, unseen=False):
@@ -84,17 +94,18 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0):
+def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0):
     """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
 
     right: the probability that a repair is right. corpus: "offline", or "real" for code of the standard library too.
-    renamed: the probability that a task of the offline world gets names that no other has.
+    renamed: the probability that a task of the offline world gets names that no other has. variety: the share of that
+    world's keys that occur.
     """
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
     task = draw_task(rng) if source == "offline" else draw_library_task(rng, SHOWN, HIDDEN)
-    if task is None or task.split != "pretrain":
+    if task is None or task.split != "pretrain" or (source == "offline" and not occurs(task.meta["key"], variety)):
         return None
     if renamed and source == "offline" and rng.random() < renamed:
         task = rename_task(rng, task)
@@ -116,7 +127,7 @@ def rename_task(rng, task):
     )
 
 
-def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers=None):
+def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0, workers=None):
     """`count` documents as a list of texts, made by `workers` processes, by default as many as there are processors.
 
     The same arguments give the same documents; of the real corpus only on the same version of Python.
@@ -124,7 +135,7 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers
     from tqdm.auto import tqdm
 
     chunk = max(1, min(500, count))
-    seeds = [(seed, number, chunk, right, corpus, renamed) for number in range(-(-count // chunk))]
+    seeds = [(seed, number, chunk, right, corpus, renamed, variety) for number in range(-(-count // chunk))]
     if corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
@@ -133,10 +144,10 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, workers
 
 
 def _chunk(arguments):
-    seed, number, count, right, corpus, renamed = arguments
+    seed, number, count, *how = arguments
     rng, texts = random.Random(f"corpus/{seed}/{number}"), []
     while len(texts) < count:
-        if text := draw_document(rng, right, corpus, renamed):
+        if text := draw_document(rng, *how):
             texts.append(text)
     return texts
 

@@ -46,7 +46,8 @@ class Shape:
 class Phase:
     """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate.
 
-    renamed: the share of tasks whose names no other has, see `nextkit.offline.corpus`.
+    renamed: the share of tasks whose names no other has. variety: the share of the keys that may occur; for both see
+    `nextkit.offline.corpus`.
     """
 
     documents: int
@@ -54,6 +55,7 @@ class Phase:
     right: float
     learning_rate: float
     renamed: float = 0.0
+    variety: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _tokenizer(out, settings):
     if not (out / "tokenizer.json").exists():
         count = min(8000, settings.phases[0].documents)
         first = settings.phases[0]
-        texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed)
+        texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed, first.variety)
         train_tokenizer(texts, settings.vocabulary, settings.positions).save_pretrained(out)
     return AutoTokenizer.from_pretrained(out)
 
@@ -211,8 +213,8 @@ def _drawn(out, number, settings):
 def _write_phase(path, number, settings):
     import numpy as np
 
-    phase = settings.phases[number]
-    texts = draw_corpus(phase.documents, _seed(settings, number), phase.right, settings.corpus, phase.renamed)
+    phase, seed = settings.phases[number], _seed(settings, number)
+    texts = draw_corpus(phase.documents, seed, phase.right, settings.corpus, phase.renamed, phase.variety)
     chunks = [texts[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         encoded = pool.map(partial(_encode, path.parent, settings), chunks)
