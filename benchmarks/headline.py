@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 
-from nextkit.evaluation import blind_edit, interval, no_op_rate, pass_rates, unchanged
-from nextkit.filtering import judge_all
+from nextkit.evaluation import blind_edit, interval, no_op_rate, pass_rates
+from nextkit.filtering import judge_all, unchanged
 from nextkit.grounding import agreement
 from nextkit.prompting import Prompt, build_prompt
 from nextkit.runs import Run, digest
@@ -120,9 +120,7 @@ def _without_no_ops(tasks, samples, verdicts):
     """pass@1 of the fixes that change something: what drawing the others again would give, for which no test is needed."""
     shares = []
     for task, row, judged in zip(tasks, samples, verdicts, strict=True):
-        changed = [
-            v.status == "passed" for s, v in zip(row, judged, strict=True) if not same_program(task.buggy, s.fix)
-        ]
+        changed = [v.status == "passed" for s, v in zip(row, judged, strict=True) if not unchanged(task, s)]
         shares.append(sum(changed) / max(1, len(changed)))
     return statistics.mean(shares)
 
