@@ -5,7 +5,7 @@ import pytest
 from nextkit import sampling
 from nextkit.prompting import Prompt
 from nextkit.sampling import LocalSampler, load_model
-from nextkit.sampling.cache import CopiedPrompts, SharedPrompts, remember, seen
+from nextkit.sampling.cache import CopiedPrompts, SharedPrompts, _attending, _weighed, remember, seen
 from nextkit.sampling.decoding import _left_padded, decode
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
@@ -159,6 +159,10 @@ COPYING = dict(
     qwen2=dict(use_sliding_window=True, sliding_window=8, max_window_layers=1),
     falcon=dict(alibi=True),
     gemma2={},
+    diffllama={},  # the others do something of their own with what is remembered
+    doge={},
+    jetmoe={},
+    deepseek_v2=dict(num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=16, first_k_dense_replace=2),
 )
 KINDS = [*((kind, {}, SharedPrompts) for kind in SHARING), *((*pair, CopiedPrompts) for pair in COPYING.items())]
 
@@ -172,7 +176,7 @@ def random_model(kind, options):
     shape |= dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
     if kind not in ("falcon", "gpt2", "gpt_neox"):
         shape |= dict(intermediate_size=48, num_key_value_heads=2)
-    return AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**shape, **options)).eval()
+    return AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**shape | options)).eval()
 
 
 @pytest.mark.parametrize(("kind", "options", "cache"), KINDS)
@@ -197,6 +201,36 @@ def test_what_is_remembered_gives_the_logits_that_reading_all_anew_would(kind, o
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 row.append(token)
             logits = remembered.go_on(tokens)
+
+
+def test_great_scores_are_not_rounded_in_half_precision():
+    import torch
+
+    torch.manual_seed(0)
+    keys, values = torch.randn(1, 2, 300, 64) + 3, torch.randn(1, 2, 300, 64)  # a part that all scores have in common
+    query = torch.randn(1, 2, 1, 64) + 3
+    found, _ = _weighed(*(each.bfloat16() for each in (query, keys, values)), scaling=0.125)
+    exact, _ = _weighed(query.bfloat16(), keys.bfloat16(), values.bfloat16().double(), scaling=0.125)
+    assert (found - exact).abs().max() < 0.01 * exact.abs().max()
+
+
+def test_another_thread_keeps_its_mask_while_a_model_answers(tiny_model):
+    import torch
+
+    model, (ids, mask) = load_model(tiny_model), _left_padded([[5, 6, 7], [8]], "cpu")
+    with torch.inference_mode():
+        alone = model(ids, attention_mask=mask).logits
+        with _attending(model, None):
+            assert torch.allclose(model(ids, attention_mask=mask).logits, alone)
+
+
+def test_no_token_is_read_that_nothing_is_drawn_after(tiny_model, monkeypatch):
+    model, read = load_model(tiny_model), []
+    model.register_forward_hook(lambda *_: read.append(1))
+    decode(model, [[5, 6, 7]], 2, temperature=0, max_tokens=1, seed=0, eos=[])  # the first asks how the model attends
+    read.clear()
+    decode(model, [[5, 6, 7]], 2, temperature=0, max_tokens=3, seed=0, eos=[])
+    assert len(read) == 3
 
 
 def test_a_model_attends_as_before_once_it_has_answered(tiny_model):

@@ -8,12 +8,21 @@ sample has its own copy of its prompt.
 import functools
 import inspect
 import threading
+import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 SHARED = "shared_prompts"  # the name of our attention among the library's
-_in_use = ContextVar("the SharedPrompts that a model answers from", default=None)
+USUAL = {
+    "dropout",
+    "scaling",
+    "is_causal",
+    "position_ids",
+    "use_cache",
+}  # what attention is told and does not depend on
+_attends = ContextVar("how a model attends that uses our attention", default=None)
 _one_at_a_time = threading.Lock()  # a model has one way to attend, which others may want to change
+_plain = weakref.WeakKeyDictionary()  # model -> whether it attends plainly
 
 
 def remember(model, room):
@@ -33,7 +42,7 @@ class CopiedPrompts:
         """Logits after each prompt, of shape (prompts, vocabulary). ids, mask: of shape (prompts, tokens), padded left."""
         self.mask, positions = mask, (mask.cumsum(1) - 1).clamp(min=0)
         self.position = positions[:, -1:]
-        return self._logits(ids, positions, self.mask)
+        return self._logits(ids, positions, self._seen(mask))
 
     def repeat(self, n):
         """From here on there are n rows a prompt, those of a prompt side by side."""
@@ -41,7 +50,7 @@ class CopiedPrompts:
         self.mask, self.position = (each.repeat_interleave(n, 0) for each in (self.mask, self.position))
 
     def keep(self, rows):
-        """Only these rows go on."""
+        """Only these rows, in ascending order, go on."""
         self.cache.batch_select_indices(rows)
         self.mask, self.position = self.mask[rows], self.position[rows]
 
@@ -53,6 +62,9 @@ class CopiedPrompts:
         self.position = self.position + 1
         return self._logits(tokens[:, None], self.position, self.mask)
 
+    def _seen(self, mask):
+        return mask
+
     def _logits(self, ids, positions, mask):
         how = {_cache_name(type(self.model)): self.cache, "attention_mask": mask}
         found = self.model(input_ids=ids, position_ids=positions, use_cache=True, logits_to_keep=1, **how)
@@ -62,21 +74,23 @@ class CopiedPrompts:
 class SharedPrompts(CopiedPrompts):
     """A cache in which each prompt stands once, and each row has no more than its own answer.
 
-    of: the prompt of each row. slots: the rows of each prompt, of shape (prompts, most rows of a prompt), any row where
-    there is none. places: where each row stands among the slots.
+    real: the mask of the prompts, of shape (prompts, 1, 1, tokens). of: the prompt of each row. slots: the rows of each
+    prompt, of shape (prompts, most rows of a prompt), any row where there is none. places: where each row stands among
+    the slots.
     """
 
     def __init__(self, model, room):
-        from transformers import AttentionInterface
+        from transformers import AttentionInterface, AttentionMaskInterface
         from transformers.cache_utils import Cache
 
         AttentionInterface.register(SHARED, _attend)
+        AttentionMaskInterface.register(SHARED, AttentionMaskInterface()["sdpa"])
         self.model, self.cache = model, Cache(layer_class_to_replicate=lambda: _layer()(room))
 
     def repeat(self, n):
         import torch
 
-        self.prompts = self.mask[:, None, None, :].bool()
+        self.real = self.mask[:, None, None, :].bool()
         self.position = self.position.repeat_interleave(n, 0)
         self.of = torch.arange(len(self.mask), device=self.mask.device).repeat_interleave(n)
         self._place()
@@ -86,7 +100,7 @@ class SharedPrompts(CopiedPrompts):
 
         self.position = self.position[rows]
         prompts, self.of = torch.unique(self.of[rows], return_inverse=True)
-        self.prompts = self.prompts[prompts]
+        self.real = self.real[prompts]
         for layer in self.cache.layers:
             layer.keep(rows, prompts)
         self._place()
@@ -102,68 +116,69 @@ class SharedPrompts(CopiedPrompts):
         self.slots[self.places] = rows
         self.slots = self.slots.view(len(counts), most)
 
-    def read(self, ids, mask):
-        self.mask, positions = mask, (mask.cumsum(1) - 1).clamp(min=0)
-        self.position = positions[:, -1:]
-        return self._logits(ids, positions, seen(mask))
+    def _seen(self, mask):
+        return seen(mask)
 
     def go_on(self, tokens):
         self.position = self.position + 1
-        with _answering_from(self):
-            return self._logits(tokens[:, None], self.position, self.prompts)
+        with _attending(self.model, self.attend):
+            return self._logits(tokens[:, None], self.position, self.real)  # a mask, so that the library makes none
 
-    def attend(self, number, query, keys, values, scaling):
-        """What the rows see in a layer of that number: of their prompts, and of their own answers.
+    def attend(self, module, query, key, value, attention_mask, scaling=None, **_):
+        """What the rows see in a layer for one token each: of their prompts, and of their own answers.
 
-        query: of shape (rows, heads, 1, size); keys, values: (rows, heads of keys, tokens, size), of the answers.
-        Returns (rows, 1, heads, size).
+        query: of shape (rows, heads, 1, size); key, value: (rows, heads of keys, tokens, size), of the answers.
+        Returns (what they see, of shape (rows, 1, heads, size); None in place of the weights).
         """
-        prompt_keys, prompt_values = self.cache.layers[number].prompts
-        rows, heads = keys.shape[:2]
-        query = query.reshape(rows, heads, -1, query.shape[-1]) * scaling  # heads that share keys side by side
+        keys, values = self.cache.layers[module.layer_idx].prompts
+        rows, heads = key.shape[:2]
+        scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        query = query.reshape(rows, heads, -1, query.shape[-1])  # heads that share keys side by side
         asked = query[self.slots].transpose(1, 2).flatten(2, 3)  # (prompts, heads of keys, rows and heads, size)
-        told, weight = _weighed(asked, prompt_keys, prompt_values, self.prompts)
+        told, weight = _weighed(asked, keys, values, scaling, self.real)
         told, weight = (self._by_row(each, query.shape[2]) for each in (told, weight))
-        own, own_weight = _weighed(query, keys, values)
+        own, own_weight = _weighed(query, key, value, scaling)
         share = (weight - own_weight).sigmoid().to(told.dtype)
-        return (own + share * (told - own)).reshape(rows, 1, -1, own.shape[-1])
+        return (own + share * (told - own)).reshape(rows, 1, -1, own.shape[-1]), None
 
     def _by_row(self, grid, group):
         """From (prompts, heads of keys, rows and heads, size) to (rows, heads of keys, heads, size)."""
         return grid.unflatten(2, (self.slots.shape[1], group)).transpose(1, 2).flatten(0, 1)[self.places]
 
 
-def _weighed(query, keys, values, mask=None):
-    """(what attention gives, the logarithm of its sum of weights), by which two such can be put together."""
-    scores = (query @ keys.mT).float()
+def _weighed(query, keys, values, scaling, mask=None):
+    """(what attention gives, the logarithm of its sum of weights), by which two such can be put together.
+
+    Scores are computed in fp32, as the library's kernels do: in bf16 great ones would be rounded to eighths.
+    """
+    import torch
+
+    scores = (query.float() @ keys.float().mT) * scaling
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     total = scores.logsumexp(-1, keepdim=True)
     return (scores - total).exp().to(values.dtype) @ values, total
 
 
-def _attend(module, query, key, value, attention_mask, scaling=None, **how):
-    """One step of SharedPrompts, called by the library's models in place of their own attention."""
+def _attend(module, query, key, value, attention_mask, **how):
+    """Called by the library's models in place of their own attention, while some thread wants it."""
     from transformers import AttentionInterface
 
-    prompts = _in_use.get()
-    if prompts is None:  # another thread uses the model
-        return AttentionInterface()["sdpa"](module, query, key, value, attention_mask, scaling=scaling, **how)
-    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return prompts.attend(module.layer_idx, query, key, value, scaling), None
+    attend = _attends.get() or AttentionInterface()["sdpa"]
+    return attend(module, query, key, value, attention_mask, **how)
 
 
 @contextmanager
-def _answering_from(prompts):
-    """The model attends to these SharedPrompts."""
-    config = prompts.model.config.get_text_config()
+def _attending(model, attend):
+    """The model attends as the function `attend` does, in this thread."""
+    config = model.config.get_text_config()
     with _one_at_a_time:
         before, config._attn_implementation = config._attn_implementation, SHARED
-        ours = _in_use.set(prompts)
+        ours = _attends.set(attend)
         try:
             yield
         finally:
-            _in_use.reset(ours)
+            _attends.reset(ours)
             config._attn_implementation = before
 
 
@@ -229,9 +244,34 @@ def seen(mask):
 
 
 def attends_plainly(model):
-    """Whether each token of a model sees all before it in every layer, by its keys and a mask alone, as `_attend` does."""
-    config = model.config.get_text_config()
-    kinds = {*(getattr(config, "layer_types", None) or ())}
-    ways = ("sliding_window", "attention_chunk_size", "alibi", "attn_logit_softcapping")
-    plain = kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in ways)
-    return plain and model._supports_attention_backend and config._attn_implementation in ("sdpa", SHARED)
+    """Whether each token of a model sees all before it in every layer, by its keys and a mask alone; asked of it once."""
+    if model not in _plain:
+        config = model.config.get_text_config()
+        kinds = {*(getattr(config, "layer_types", None) or ())}
+        nearer = ("sliding_window", "attention_chunk_size", "alibi")
+        plain = kinds <= {"full_attention"} and not any(getattr(config, name, None) for name in nearer)
+        usual = model._supports_attention_backend and config._attn_implementation in ("sdpa", SHARED)
+        _plain[model] = bool(plain and usual and _uses_what_is_remembered(model))
+    return _plain[model]
+
+
+def _uses_what_is_remembered(model):
+    """Whether attention in each layer is given just what the cache returned for that layer, our mask, and no more."""
+    import torch
+    from transformers import AttentionInterface
+
+    trial, calls = SharedPrompts(model, 1), []
+    mask = torch.ones(1, 2, dtype=torch.long, device=model.device)
+    ours = seen(mask)
+    trial._seen = lambda mask: ours
+
+    def watch(module, query, key, value, attention_mask, **how):
+        keys, values = trial.cache.layers[module.layer_idx].prompts
+        unusual = [name for name, of in how.items() if of is not None and of is not False and name not in USUAL]
+        as_given = key is keys and value is values and attention_mask is ours
+        calls.append(module.layer_idx if as_given and not unusual else None)
+        return AttentionInterface()["sdpa"](module, query, key, value, attention_mask, **how)
+
+    with torch.inference_mode(), _attending(model, watch):
+        trial.read(mask, mask)
+    return calls == [*range(len(trial.cache.layers))]

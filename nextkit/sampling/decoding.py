@@ -42,7 +42,8 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None)
                     keep = alive.nonzero()[:, 0]
                     rows, drawn, alive = rows[keep], drawn[keep], alive[keep]
                     cache.keep(keep)
-            logits = cache.go_on(drawn)
+            if place + 1 < max_tokens:
+                logits = cache.go_on(drawn)
     return [[token for token in row if token != NOTHING] for row in written.tolist()]
 
 
