@@ -1,6 +1,6 @@
 """Transfer: how many combinations of parts must a model have read to repair programs made of others?
 
-    python benchmarks/transfer.py        # two to three hours on two cores; resumes; prints a table, draws runs/transfer.png
+    python benchmarks/transfer.py        # hours on two cores; resumes; prints a table, draws runs/transfer.png
 
 Networks of the proxy's size read as many tokens each, 85 % of the repairs right, of corpora in which only a share of the
 combinations occurs. Then each repairs tasks made of combinations that all of them have read, tasks whose combinations

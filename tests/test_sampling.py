@@ -184,8 +184,8 @@ def test_what_is_remembered_gives_the_logits_that_reading_all_anew_would(kind, o
     import torch
 
     model = random_model(kind, options)
-    remembered = remember(model, room=5)
-    assert type(remembered) is cache
+    remembered = remember(model, 2, room=5)
+    assert type(remembered) is cache and type(remember(model, 1, room=5)) is CopiedPrompts
     prompts = [[n * 7 % 60 + 1 for n in range(length)] for length in (30, 12)]
     rows = [[*prompt] for prompt in prompts for _ in range(2)]
     with torch.inference_mode():
@@ -208,9 +208,9 @@ def test_great_scores_are_not_rounded_in_half_precision():
 
     torch.manual_seed(0)
     keys, values = torch.randn(1, 2, 300, 64) + 3, torch.randn(1, 2, 300, 64)  # a part that all scores have in common
-    query = torch.randn(1, 2, 1, 64) + 3
-    found, _ = _weighed(*(each.bfloat16() for each in (query, keys, values)), scaling=0.125)
-    exact, _ = _weighed(query.bfloat16(), keys.bfloat16(), values.bfloat16().double(), scaling=0.125)
+    query, keys, values = (each.bfloat16() for each in (torch.randn(1, 2, 1, 64) + 3, keys, values))
+    found, _ = _weighed(query, keys, values, scaling=0.125)
+    exact = (query.double() @ keys.double().mT * 0.125).softmax(-1) @ values.double()
     assert (found - exact).abs().max() < 0.01 * exact.abs().max()
 
 
@@ -224,7 +224,7 @@ def test_another_thread_keeps_its_mask_while_a_model_answers(tiny_model):
             assert torch.allclose(model(ids, attention_mask=mask).logits, alone)
 
 
-def test_no_token_is_read_that_nothing_is_drawn_after(tiny_model, monkeypatch):
+def test_no_token_is_read_that_nothing_is_drawn_after(tiny_model):
     model, read = load_model(tiny_model), []
     model.register_forward_hook(lambda *_: read.append(1))
     decode(model, [[5, 6, 7]], 2, temperature=0, max_tokens=1, seed=0, eos=[])  # the first asks how the model attends

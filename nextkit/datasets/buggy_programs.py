@@ -1,8 +1,8 @@
 """Buggy programs for one problem: a model's own wrong programs first, then edits of the correct one.
 
 A program is taken when it parses, defines what the tests call, ends on every test, fails a shown one, and is not, but for
-layout and comments, one that was seen before. Edits are drawn by kind, as `nextkit.datasets.mutate` weighs them, but for variables taken for
-modules or functions; a double edit is a single one that failed, edited again.
+layout and comments, one that was seen before. Edits are drawn by kind, as `nextkit.datasets.mutate` weighs them, but for
+variables taken for modules or functions; a double edit is a single one that failed, edited again.
 
     found = find_bugs(problem, 25, sandbox=sandbox, seed=0)
     found.bugs[0].program

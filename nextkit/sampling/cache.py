@@ -25,9 +25,12 @@ _one_at_a_time = threading.Lock()  # a model has one way to attend, which others
 _plain = weakref.WeakKeyDictionary()  # model -> whether it attends plainly
 
 
-def remember(model, room):
-    """SharedPrompts for a model where they suit it, else CopiedPrompts. room: tokens of the longest answer."""
-    return SharedPrompts(model, room) if attends_plainly(model) else CopiedPrompts(model)
+def remember(model, n, room):
+    """SharedPrompts where n samples have something to share and they suit the model, else CopiedPrompts.
+
+    room: tokens of the longest answer.
+    """
+    return SharedPrompts(model, room) if n > 1 and attends_plainly(model) else CopiedPrompts(model)
 
 
 class CopiedPrompts:
@@ -261,17 +264,16 @@ def _uses_what_is_remembered(model):
     from transformers import AttentionInterface
 
     trial, calls = SharedPrompts(model, 1), []
-    mask = torch.ones(1, 2, dtype=torch.long, device=model.device)
-    ours = seen(mask)
-    trial._seen = lambda mask: ours
+    ids = torch.ones(1, 2, dtype=torch.long, device=model.device)
+    mask = seen(ids)
 
     def watch(module, query, key, value, attention_mask, **how):
         keys, values = trial.cache.layers[module.layer_idx].prompts
         unusual = [name for name, of in how.items() if of is not None and of is not False and name not in USUAL]
-        as_given = key is keys and value is values and attention_mask is ours
+        as_given = key is keys and value is values and attention_mask is mask
         calls.append(module.layer_idx if as_given and not unusual else None)
         return AttentionInterface()["sdpa"](module, query, key, value, attention_mask, **how)
 
     with torch.inference_mode(), _attending(model, watch):
-        trial.read(mask, mask)
+        trial._logits(ids, ids.cumsum(1) - 1, mask)
     return calls == [*range(len(trial.cache.layers))]

@@ -20,7 +20,7 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None)
     device, generator = model.device, torch.Generator(model.device).manual_seed(seed)
     every = STOP_EVERY if device.type == "cuda" else 1
     with torch.inference_mode():
-        cache = remember(model, max_tokens)
+        cache = remember(model, n, max_tokens)
         logits = cache.read(*_left_padded(prompts, device)).repeat_interleave(n, 0)  # (rows, vocabulary)
         cache.repeat(n)
         rows = torch.arange(len(logits), device=device)

@@ -67,8 +67,8 @@ def sizes(models, *, rank=32, rows=256, tokens=1000, batch_tokens=8192):
     """A DataFrame, a row a model; memory in GB, of bf16.
 
     parameters (millions) and lora (the same, of that rank); weights; cache (of `rows` sequences of `tokens` each, at
-    most: LocalSampler keeps a prompt once for all of its samples); sampling (weights and cache); tuning (an estimate: weights, adapter with its optimizer, and what is kept of
-    `batch_tokens` tokens without checkpointing).
+    most: LocalSampler keeps a prompt once for all of its samples); sampling (weights and cache); tuning (an estimate:
+    weights, adapter with its optimizer, and what is kept of `batch_tokens` tokens without checkpointing).
     """
     import pandas as pd
 
