@@ -16,6 +16,7 @@ from nextkit.prompting import WHY, Prompt, parse_completion, parse_program
 from nextkit.sampling.cache import attends_plainly
 from nextkit.sampling.decoding import STOP_WINDOW, decode
 from nextkit.sampling.encoding import encode_prompt, has_chat_template
+from nextkit.sampling.lanes import is_small, side_by_side
 from nextkit.sampling.loading import (
     as_dtype,
     best_dtype,
@@ -34,7 +35,7 @@ __all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "as_texts", "check_dra
 __all__ += ["decode", "encode_prompt", "has_chat_template"]  # of `decoding` and `encoding`, taken from here too
 __all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model", "weights_of"]  # of `loading`
 
-ROWS, MOST_ROWS = 384, 4096  # decoded together: on a CPU, and at most on a GPU
+ROWS, LANE, MOST_ROWS = 384, 192, 4096  # decoded together: on a CPU, on each of its cores, and at most on a GPU
 SEAMS = 8  # tokens by which a text that is put together may be longer than its parts
 
 
@@ -80,7 +81,8 @@ class LocalSampler:
 
     model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
     chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
-    them; None for 384, and on a GPU for as many as its memory should hold. chat: whether prompts go through the model's
+    them; None for 384, for 192 on each core where a small model is sampled from on a CPU, and on a GPU for as many as its
+    memory should hold. chat: whether prompts go through the model's
     chat template; None for if it has one (base models often have one that they were never trained on: say False there).
     stop: texts that end an answer. After sample(), `speed` holds its generated tokens a second. Raises ValueError for a
     model that cannot be loaded or a device that is not there, and at the first sample() RuntimeError for weights that
@@ -112,11 +114,17 @@ class LocalSampler:
         encoded = [encode_prompt(self.tokenizer, prompt, self.chat) for prompt in prompts]
         self._check_lengths(prompts, encoded, max_tokens)
         rows = self.rows or self._fitting(max(map(len, encoded), default=0), n, max_tokens)
+        groups = _groups(encoded, max(1, rows // n))
         results, tokens, started = [None] * len(prompts), 0, time.monotonic()
-        with tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress) as bar:
-            for number, group in enumerate(_groups(encoded, max(1, rows // n))):
-                how = dict(temperature=temperature, max_tokens=max_tokens, seed=seed + 1009 * number)
-                written = self._decode(model, [encoded[i] for i in group], n, how, rows)
+        bar = tqdm(total=n * len(prompts), desc="sampling", unit="sample", disable=not self.progress)
+        with bar, side_by_side(model, len(groups)) as (in_lanes, given_up):
+            how = dict(temperature=temperature, max_tokens=max_tokens, given_up=given_up.is_set)
+
+            def answers(number, group):
+                own = how | dict(seed=seed + 1009 * number)
+                return self._decode(model, [encoded[i] for i in group], n, own, rows)
+
+            for group, written in zip(groups, in_lanes(answers, range(len(groups)), groups), strict=True):
                 for place, i in enumerate(group):
                     results[i] = [self._record(prompts[i], ids) for ids in written[place * n : (place + 1) * n]]
                 tokens += sum(map(len, written))
@@ -131,7 +139,7 @@ class LocalSampler:
         from nextkit.sampling.sizing import cache_bytes
 
         if torch.device(self.device).type != "cuda":
-            return ROWS
+            return LANE if is_small(self.model_in_use) else ROWS
         config = self.model_in_use.config.get_text_config()
         tokens = answer + prompt / (n if attends_plainly(self.model_in_use) else 1)
         token = cache_bytes(config) * self.dtype.itemsize / 2

@@ -9,6 +9,7 @@ import functools
 import inspect
 import threading
 import weakref
+from collections import Counter
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -21,7 +22,8 @@ USUAL = {
     "use_cache",
 }  # what attention is told and does not depend on
 _attends = ContextVar("how a model attends that uses our attention", default=None)
-_one_at_a_time = threading.Lock()  # a model has one way to attend, which others may want to change
+_in_use = Counter()  # configuration -> threads in which its model attends as we do: there is one setting for all
+_changing = threading.Lock()
 _plain = weakref.WeakKeyDictionary()  # model -> whether it attends plainly
 
 
@@ -173,16 +175,24 @@ def _attend(module, query, key, value, attention_mask, **how):
 
 @contextmanager
 def _attending(model, attend):
-    """The model attends as the function `attend` does, in this thread."""
+    """The model attends as the function `attend` does, in this thread; in others as they want it, or by sdpa."""
     config = model.config.get_text_config()
-    with _one_at_a_time:
-        before, config._attn_implementation = config._attn_implementation, SHARED
-        ours = _attends.set(attend)
-        try:
-            yield
-        finally:
-            _attends.reset(ours)
-            config._attn_implementation = before
+    _count(config, 1)
+    ours = _attends.set(attend)
+    try:
+        yield
+    finally:
+        _attends.reset(ours)
+        _count(config, -1)
+
+
+def _count(config, change):
+    """Count the threads in which the model of that configuration attends as we do; while there are any, it asks us."""
+    with _changing:
+        _in_use[id(config)] += change
+        config._attn_implementation = SHARED if _in_use[id(config)] else "sdpa"
+        if not _in_use[id(config)]:
+            del _in_use[id(config)]
 
 
 @functools.cache

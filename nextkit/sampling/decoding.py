@@ -10,10 +10,11 @@ STOP_EVERY, STOP_WINDOW = 8, 24
 NOTHING = -1  # stands where a row has ended
 
 
-def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None):
+def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None, given_up=lambda: False):
     """Continue each prompt (a list of token ids) n times; returns len(prompts) * n lists of ids, end mark included.
 
     eos: ids that end a row. ended: called with a row's ids now and then; whether it has ended for another reason.
+    given_up: called before each token; whether the rest is not wanted any more.
     """
     import torch
 
@@ -27,6 +28,8 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None)
         alive, ends = torch.ones_like(rows, dtype=torch.bool), torch.tensor(eos, device=device)
         written = torch.full((len(logits), max_tokens), NOTHING, device=device)
         for place in range(max_tokens):
+            if given_up():
+                break
             drawn = _draw(logits, temperature, generator)  # (rows,)
             written[rows, place] = torch.where(alive, drawn, NOTHING)
             alive &= ~torch.isin(drawn, ends)
