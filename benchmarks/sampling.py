@@ -48,9 +48,7 @@ def main():
     sampler.model()
     runs = [(by_generate(sampler, prompts, seed), by_sampler(sampler, prompts, seed)) for seed in range(3)]
     library, ours = (statistics.median(column) for column in zip(*runs, strict=True))
-    print(
-        f"generate, {ROWS} rows: {library:.0f} tokens/s\nLocalSampler, {ROWS} rows on each core: {ours:.0f} tokens/s"
-    )
+    print(f"generate, {ROWS} rows: {library:.0f} tokens/s\nLocalSampler, {ROWS} rows on each core: {ours:.0f} tokens/s")
     print(
         f"ratio {ours / library:.2f}; {sampler.dtype}, {torch.get_num_threads()} threads, n = 3 runs of {PROMPTS * SAMPLES} samples"
     )
