@@ -1,9 +1,10 @@
 """The tracer: runs a program on one test and writes down every step, inside the process that runs the program.
 
 Standard library only, because it runs in the sandbox's child. `plan` reads off the syntax what a line can change,
-`events` tells what happens, `recorder` sees what it changed, `columns` keeps that and writes it down, `values` what
-variables hold, and `rows` makes steps of it all. Nothing of the program's own (`__eq__`, `__repr__`, properties) is
-called to find that out. See `nextkit.tracing` for the records.
+`events` tells what happens, `recorder` sees what it changed, `columns` keeps that and writes it down, and `rows` makes
+steps of it all. `contents` looks into what variables hold, `values` keeps and writes it, `changes` tells what became of
+it. Nothing of the program's own (`__eq__`, `__repr__`, properties) is called for that. See `nextkit.tracing` for the
+records.
 """
 
 import contextlib

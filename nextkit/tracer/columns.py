@@ -4,7 +4,8 @@ Flat lists: a record for each step would take longer to make, and Python's garba
 lines to run. What was seen is kept as it is and written down at the end, because most of it is never shown.
 """
 
-from nextkit.tracer.values import LITTLE, LITTLE_BELOW, differences, render
+from nextkit.tracer.changes import differences
+from nextkit.tracer.values import LITTLE, LITTLE_BELOW, render
 
 TAIL = 40  # the last steps of a run are kept, however long it is
 

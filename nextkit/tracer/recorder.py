@@ -11,20 +11,19 @@ import inspect
 import sys
 import time
 
+from nextkit.tracer.changes import alike, differences
 from nextkit.tracer.columns import Columns
+from nextkit.tracer.contents import ATOMS
 from nextkit.tracer.plan import LIVE, Code, Line
 from nextkit.tracer.values import (
-    ATOMS,
     CODE,
     LITTLE,
     LITTLE_BELOW,
     SMALL,
     Shot,
     Text,
-    alike,
     contains,
     describe_exception,
-    differences,
     freeze,
     literal,
     render,

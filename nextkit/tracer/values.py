@@ -5,30 +5,19 @@ copied shallowly into a Shot, whose elements are compared by identity: `1`, `Tru
 never asked whether it is equal. Atoms cannot change, so they are kept as they are.
 """
 
-import array
-import collections
-import datetime
-import decimal
 import enum
 import fractions
 import re
 import types
-from operator import is_
 
-ATOMS = frozenset(
-    {int, float, bool, str, bytes, complex, type(None), type(...), range, decimal.Decimal, fractions.Fraction}
-    | {datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
-)
+from nextkit.tracer.contents import ATOMS, BUFFERS, contents, defined_by_program, identical, is_object, of_type
+
 PLAIN_KINDS = frozenset({list, tuple, dict})
 NUMBERS = frozenset({int, float, bool})
 SHORT = frozenset({int, float, bool, str, type(None)})
 PLAIN = PLAIN_KINDS | SHORT
 SYNTAX = frozenset({SyntaxError, IndentationError, TabError})
 CODE = frozenset({types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type})
-SEQUENCES = frozenset({list, tuple, set, frozenset, collections.deque, type({}.keys()), type({}.values())})
-BUFFERS = frozenset({array.array, bytearray})  # sequences of plain numbers, copied and compared as bytes
-DICTS = frozenset({dict, collections.defaultdict, collections.OrderedDict, collections.Counter})
-DATA = ATOMS | SEQUENCES | BUFFERS | DICTS
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 DEEPEST = 25  # levels of nesting that are followed
 LITTLE, LITTLE_BELOW = 2**30 - 1, -(2**30) + 1  # between these, Python compares fastest
@@ -37,7 +26,6 @@ LONG_BELOW = -LONG_INT
 SMALL = 64  # elements; a bigger container is watched where the program names what it changes, see `plan`
 FLOAT = 24  # characters; no float's literal is longer
 FLOOR = 8  # characters; a container that has no more than this to be written in is written as `[...]`
-MANY = 16  # paths of changes, after which a container that stands at several places is told at one of them
 DIGESTED = 2**18  # bytes; a bigger numpy array is compared by what is written of it
 WITHIN_ERROR = "error"  # stands for the containers around an exception, see `_error`
 
@@ -82,7 +70,7 @@ def freeze(value, above=(), known=None):
     elif kind in BUFFERS:
         return Shot(kind, None, value[:], {*map(type, value[:1])}, None, memoryview(value).nbytes // 8, False)
     else:
-        found = _contents(value, kind)
+        found = contents(value, kind)
         if found is None:
             return _opaque(value, kind, above)
         keys, items, own = found
@@ -117,7 +105,7 @@ def _parts_frozen(shot, above, known):
 def same(value, shot, known=None):
     """Whether a value is still what its Shot or Text says. known: identities of the parts that were looked at."""
     if type(shot) is not Shot:
-        return shot is CUT or _same_text(freeze(value), shot)
+        return shot is CUT or same_text(freeze(value), shot)
     if type(value) is not shot.kind:  # an object can be given another class
         return False
     if shot.kind is list:
@@ -125,10 +113,10 @@ def same(value, shot, known=None):
     elif shot.kind in BUFFERS:
         return bytes(value) == bytes(shot.items)
     else:
-        keys, items, _ = _contents(value, shot.kind)
-        if keys is not None and not _identical(keys, shot.keys):
+        keys, items, _ = contents(value, shot.kind)
+        if keys is not None and not identical(keys, shot.keys):
             return False
-    if not _identical(items, shot.items):
+    if not identical(items, shot.items):
         return False
     return shot.parts is None or _same_parts(shot, known)
 
@@ -182,42 +170,6 @@ def render(frozen, limit=200, done=None):
     return done[pair]
 
 
-def differences(name, old, new, whole=40, most=3):
-    """What changed from one Shot of a container to the next: pairs (path, frozen value), paths as in Python source.
-
-    A container whose literal has up to `whole` characters is written whole, and so is one where more than `most`
-    elements changed; of an object, only attributes are written.
-    """
-    found = []
-    _differ(name, old, new, whole, most, found, {})
-    return found
-
-
-def _differ(name, old, new, whole, most, found, known):
-    """Adds to `found`. known: see `_equal`; also ("told", identity) of each Shot that was told."""
-    if type(old) is not Shot or type(new) is not Shot or old.kind is not new.kind:
-        return found.append((name, new))
-    if not _is_object(new.kind):
-        text = render(new, 4 * whole)
-        if len(text) <= whole:
-            return found.append((name, Text(text)))
-    places = _changed(old, new, known)
-    if not places or (len(places) > most and not _is_object(new.kind)):
-        return found.append((name, new))
-    for place, earlier in places:
-        alike = earlier is not None and old.items[earlier] is new.items[place]
-        before, now = _part(old, earlier) if alike else None, _part(new, place)
-        if len(found) < MANY or type(now) is not Shot or ("told", id(now)) not in known:
-            known["told", id(now)] = True
-            _differ(_path(name, new, place), before, now, whole, most, found, known)
-    return None
-
-
-def alike(before, now):
-    """Whether two frozen values would be written alike, also in the types of their elements."""
-    return type(before) is type(now) and _equal(before, now, {})
-
-
 def contains(shot, value, known=None):
     """Whether `value`, a container, is somewhere inside a Shot. known: identities of Shots that were looked through."""
     if type(shot) is not Shot or shot.parts is None:
@@ -241,7 +193,7 @@ def describe_exception(error, limit=200):
         message = f"{error.msg} (line {error.lineno})"
     elif all(type(argument) in ATOMS for argument in error.args):
         own = any(
-            "__str__" in _of_type(base, "__dict__") for base in _of_type(kind, "__mro__") if _defined_by_program(base)
+            "__str__" in of_type(base, "__dict__") for base in of_type(kind, "__mro__") if defined_by_program(base)
         )
         try:
             message = BaseException.__str__(error) if own else str(error)
@@ -252,86 +204,17 @@ def describe_exception(error, limit=200):
     return render(Text(f"{kind.__name__}: {message}" if message else kind.__name__), limit)
 
 
-def _identical(one, other):
-    return len(one) == len(other) and all(map(is_, one, other))
-
-
-def _contents(value, kind):
-    """(keys or None, elements, whether the program's own class) of a value that has contents, else None."""
-    if kind in SEQUENCES:
-        return None, value if kind is tuple else list(value), False
-    if kind in DICTS:
-        return *_pairs(value, kind), False
-    if not _defined_by_program(kind) or issubclass(kind, (BaseException, enum.Enum, type, int, float, str, bytes)):
-        return None
-    if issubclass(kind, tuple):
-        return _of_type(kind, "__dict__").get("_fields"), list(tuple.__iter__(value)), True
-    for base in (list, set, frozenset):
-        if issubclass(kind, base):
-            return None, list(base.__iter__(value)), True
-    if issubclass(kind, dict):
-        return *_pairs(value, kind), True
-    attributes = _attributes(value, kind)
-    return list(attributes), list(attributes.values()), True
-
-
-def _pairs(value, kind):
-    """The keys of a dict and its values, in its order."""
-    if issubclass(kind, collections.OrderedDict) and all(map(_is_plain_key, dict.keys(value))):
-        try:
-            keys = list(collections.OrderedDict.keys(value))
-            return keys, [dict.__getitem__(value, key) for key in keys]
-        except (KeyError, RuntimeError):  # the program changed it by methods of dict
-            pass
-    return list(dict.keys(value)), list(dict.values(value))
-
-
-def _is_plain_key(key):
-    """Whether looking a key up runs nothing of the program's own; an OrderedDict looks up what it goes through."""
-    return type(key) in ATOMS or (type(key) is tuple and all(map(_is_plain_key, key)))
-
-
-def _attributes(value, kind):
-    """name -> value of an object's attributes: its class's data, slots, its own; properties are not asked."""
-    found = {}
-    for base in filter(_defined_by_program, reversed(_of_type(kind, "__mro__"))):
-        for name, member in _of_type(base, "__dict__").items():
-            if type(member) in DATA and not name.startswith("__"):
-                found[name] = member
-            elif type(member) is types.MemberDescriptorType:
-                try:
-                    found[name] = member.__get__(value, kind)
-                except AttributeError:  # a slot that is still empty
-                    continue
-    if _of_type(kind, "__dictoffset__"):
-        found |= object.__getattribute__(value, "__dict__")
-    return found
-
-
-def _defined_by_program(kind):
-    return _of_type(kind, "__module__") == "__main__"
-
-
-def _of_type(kind, name):
-    """An attribute of a class, past what its metaclass may do."""
-    return type.__getattribute__(kind, name)
-
-
-def _is_object(kind):
-    return _defined_by_program(kind) and not issubclass(kind, (list, tuple, set, frozenset, dict))
-
-
 def _opaque(value, kind, above):
     """The Text of a value whose contents are not looked at, or are looked at through its library."""
-    module, name = _of_type(kind, "__module__"), _of_type(kind, "__name__")
+    module, name = of_type(kind, "__module__"), of_type(kind, "__name__")
     if issubclass(kind, BaseException):
         return _error(value, name, above)
     if issubclass(kind, enum.Enum):
         return Text(f"{name}.{object.__getattribute__(value, '_name_')}")
     if issubclass(kind, type):
-        return Text(_of_type(value, "__name__"))
+        return Text(of_type(value, "__name__"))
     for base in (int, float, str, bytes):
-        if issubclass(kind, base) and _defined_by_program(kind):
+        if issubclass(kind, base) and defined_by_program(kind):
             return Text(f"{name}({_own_atom(value, base)})")
     if kind in CODE:
         return Text(f"<{name} {value.__name__}>")
@@ -385,7 +268,8 @@ def _library_literal(value, name):
     return f"<{name}>"
 
 
-def _same_text(one, other):
+def same_text(one, other):
+    """Whether two Texts are of the same value."""
     return one == other and getattr(one, "digest", None) == getattr(other, "digest", None)
 
 
@@ -500,10 +384,10 @@ def _both_ends(shot, order, front, limit, done):
 
 
 def _piece(shot, place, limit, done):
-    text = render(_part(shot, place), limit, done)
+    text = render(part_at(shot, place), limit, done)
     if shot.keys is None:
         return text
-    if _is_object(shot.kind) or (shot.own and issubclass(shot.kind, tuple)):
+    if is_object(shot.kind) or (shot.own and issubclass(shot.kind, tuple)):
         return f"{shot.keys[place]}={text}"
     return f"{_key(shot.keys[place], limit, done)}: {text}"
 
@@ -519,7 +403,7 @@ def _key(key, limit, done):
 
 
 def _wrapped(shot, inner):
-    kind, name = shot.kind, _of_type(shot.kind, "__name__")
+    kind, name = shot.kind, of_type(shot.kind, "__name__")
     if kind is tuple and len(shot.items) == 1:
         inner += ","
     if kind is frozenset or (kind is set and not shot.items):
@@ -528,7 +412,7 @@ def _wrapped(shot, inner):
         return BRACKETS[kind][0] + inner + BRACKETS[kind][1]
     if kind is dict:
         return f"{{{inner}}}"
-    if _is_object(kind) or (shot.own and shot.keys is not None and issubclass(kind, tuple)):
+    if is_object(kind) or (shot.own and shot.keys is not None and issubclass(kind, tuple)):
         return f"{name}({inner})"
     return f"{name}({{{inner}}})" if shot.keys is not None else f"{name}([{inner}])"
 
@@ -541,63 +425,7 @@ def _display_order(shot):
     return places
 
 
-def _part(shot, place):
+def part_at(shot, place):
+    """The element at a place of a Shot, frozen."""
     part = shot.parts.get(place) if shot.parts else None
     return shot.items[place] if part is None else part
-
-
-def _path(name, shot, place):
-    if _is_object(shot.kind):
-        return f"{name}.{shot.keys[place]}"
-    return f"{name}[{place if shot.keys is None else literal(shot.keys[place], 40)}]"
-
-
-def _changed(old, new, known):
-    """(place in new, place in old or None) of each element that differs, or None where the two do not line up."""
-    if issubclass(new.kind, (set, frozenset)) or len(new.items) < len(old.items):
-        return None
-    if _is_object(new.kind):
-        earlier = {name: place for place, name in enumerate(old.keys)}
-        pairs = [(place, earlier.get(name)) for place, name in enumerate(new.keys)]
-    elif new.keys is not None and not _identical(new.keys[: len(old.keys)], old.keys):
-        return None
-    else:
-        pairs = ((place, place if place < len(old.items) else None) for place in range(len(new.items)))
-    return [
-        (place, before) for place, before in pairs if before is None or not _same_part(old, before, new, place, known)
-    ]
-
-
-def _same_part(old, earlier, new, place, known):
-    before, now = _part(old, earlier), _part(new, place)
-    return before is now or (type(before) is type(now) and _equal(before, now, known))
-
-
-def _equal(before, now, known):
-    """Whether two frozen values of one type are alike, also in the types of their elements.
-
-    known: pairs of identities -> the answer for two Shots that were compared already, if there are ways to meet again.
-    """
-    if type(now) is not Shot:
-        return _equal_atoms(before, now)
-    if before.kind is not now.kind or len(before.items) != len(now.items):
-        return False
-    pair = (id(before), id(now)) if now.shared else None
-    if pair in known:
-        return known[pair]
-    keys = before.keys is now.keys or _identical(before.keys, now.keys)
-    answer = keys and all(_same_part(before, place, now, place, known) for place in range(len(now.items)))
-    if pair:
-        known[pair] = answer
-    return answer
-
-
-def _equal_atoms(before, now):
-    if type(now) is int:
-        return before == now
-    if type(now) is Text:
-        return _same_text(before, now)
-    try:
-        return repr(before) == repr(now)  # 0.0 is not -0.0, and nan is nan
-    except ValueError:  # there is an integer of thousands of digits in it
-        return before == now
