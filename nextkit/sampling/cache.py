@@ -158,11 +158,13 @@ def _weighed(query, keys, values, scaling, mask=None):
     """
     import torch
 
-    scores = (query.float() @ keys.float().mT) * scaling
+    scores = (query.float() @ keys.float().mT).mul_(scaling)
     if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    total = scores.logsumexp(-1, keepdim=True)
-    return (scores - total).exp().to(values.dtype) @ values, total
+        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+    most = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(most).exp_()
+    total = weights.sum(-1, keepdim=True)
+    return weights.div_(total).to(values.dtype) @ values, most + total.log()
 
 
 def _attend(module, query, key, value, attention_mask, **how):
@@ -209,7 +211,8 @@ def _layer():
 
         def update(self, key_states, value_states, *_, **__):
             if self.prompts is None:
-                self.prompts, self.is_initialized = (key_states, value_states), True
+                # as the steps want them: else each would copy them
+                self.prompts, self.is_initialized = (key_states.contiguous(), value_states.contiguous()), True
                 return self.prompts
             states = key_states, value_states
             if self.answers is None:
