@@ -1,7 +1,8 @@
 """Lanes: groups of prompts decoded side by side on a CPU, each on a core of its own.
 
 The steps of a small network are too short to be split: two cores together decode one group hardly faster than one does.
-So each core gets a group, and all read the same weights.
+So each core gets a group, and all read the same weights. On two cores that was 1.3 times as fast with 3 million
+parameters, 1.4 times with 19 million, and no faster with 62 million.
 """
 
 import threading
