@@ -1,25 +1,30 @@
-"""Tokens a second: LocalSampler against the library's generate, interleaved, on the shipped base model.
+"""Tokens a second on a CPU: LocalSampler against the library's generate, interleaved, on the shipped base model.
 
-    python benchmarks/sampling.py        # prints one line a method: median of three, and the ratio
+    python benchmarks/sampling.py        # some ten minutes; writes its section of README.md
 
-Both draw 32 samples for each of 12 training prompts at temperature 0.8; only tokens up to the end mark count.
+All draw 32 samples for each of 24 training prompts at temperature 0.8; only tokens up to the end mark count. "One group
+after another" is LocalSampler without lanes, all cores at one group.
 """
 
+import os
+import platform
 import statistics
 import time
+from pathlib import Path
 
 import torch
+from tracing import write_section
 
 from nextkit.prompting import build_prompt
-from nextkit.sampling import LocalSampler
+from nextkit.sampling import LocalSampler, lanes
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace_all
 
-PROMPTS, SAMPLES, ROWS, TOKENS = 12, 32, 192, 200
+PROMPTS, SAMPLES, ROWS, TOKENS, RUNS = 24, 32, 192, 200, 3
 
 
 def by_generate(sampler, prompts, seed):
-    """Tokens a second of generate() at 192 rows."""
+    """Tokens a second of generate()."""
     torch.manual_seed(seed)
     model, tokenizer, count, started = sampler.model(), sampler.tokenizer, 0, time.monotonic()
     tokenizer.padding_side = "left"
@@ -34,24 +39,50 @@ def by_generate(sampler, prompts, seed):
     return count / (time.monotonic() - started)
 
 
-def by_sampler(sampler, prompts, seed):
+def in_lanes(sampler, prompts, seed):
     """Tokens a second of LocalSampler.sample()."""
     sampler.sample(prompts, SAMPLES, max_tokens=TOKENS, seed=seed)
     return sampler.speed
 
 
+def one_after_another(sampler, prompts, seed):
+    """Tokens a second of LocalSampler.sample() as in a model too large for lanes."""
+    small, lanes.SMALL = lanes.SMALL, 0
+    try:
+        return in_lanes(sampler, prompts, seed)
+    finally:
+        lanes.SMALL = small
+
+
+METHODS = {
+    "generate": by_generate,
+    "nextkit, one group after another": one_after_another,
+    "nextkit, a group on each core": in_lanes,
+}
+
+
 def main():
-    """Measure and print."""
+    """Measure and write the table."""
     tasks = load_tasks("train")[:PROMPTS]
     prompts = [build_prompt(task, trace) for task, trace in zip(tasks, trace_all(tasks), strict=True)]
-    sampler = LocalSampler("offline-base", rows=ROWS, progress=False)
-    sampler.model()
-    runs = [(by_generate(sampler, prompts, seed), by_sampler(sampler, prompts, seed)) for seed in range(3)]
-    library, ours = (statistics.median(column) for column in zip(*runs, strict=True))
-    print(f"generate, {ROWS} rows: {library:.0f} tokens/s\nLocalSampler, {ROWS} rows on each core: {ours:.0f} tokens/s")
-    print(
-        f"ratio {ours / library:.2f}; {sampler.dtype}, {torch.get_num_threads()} threads, n = 3 runs of {PROMPTS * SAMPLES} samples"
-    )
+    sampler = LocalSampler("offline-base", device="cpu", rows=ROWS, progress=False)
+    sampler.sample(prompts[:1], 2, max_tokens=8)  # loads, and asks how the model attends
+    runs = [[method(sampler, prompts, seed) for method in METHODS.values()] for seed in range(RUNS)]
+    lines = [
+        f"offline-base, {PROMPTS} prompts x {SAMPLES} samples, {ROWS} rows at a time, {RUNS} runs, {sampler.dtype}, "
+        f"{torch.get_num_threads()} of {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}",
+        "",
+        "| method | tokens a second | slowest and fastest run | against generate |",
+        "| --- | --- | --- | --- |",
+    ]
+    columns = dict(zip(METHODS, zip(*runs, strict=True), strict=True))
+    for name, speeds in columns.items():
+        middle = statistics.median(speeds)
+        ratio = middle / statistics.median(columns["generate"])
+        lines.append(f"| {name} | {middle:,.0f} | {min(speeds):,.0f} to {max(speeds):,.0f} | {ratio:.1f} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    write_section(Path(__file__).with_name("README.md"), "Sampling", text)
 
 
 if __name__ == "__main__":
