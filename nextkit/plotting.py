@@ -12,7 +12,8 @@ def plot_rounds(table, *, blind=None, ax=None):
     for k, color in zip(sorted(table.k.unique()), (BLUE, ORANGE, GREY), strict=False):
         rows = table[table.k == k]
         errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
-        ax.errorbar(rows.model, 100 * rows.pass_at_k, errors, color=color, marker="o", capsize=3, label=f"pass@{k}")
+        style = dict(color=color, marker="o", capsize=3, clip_on=False)
+        ax.errorbar(rows.model, 100 * rows.pass_at_k, errors, label=f"pass@{k}", **style)
         if blind is not None and k in set(blind.k):
             level = 100 * blind[blind.k == k].pass_at_k.iloc[0]
             ax.axhline(level, color=color, ls="--", lw=1, label=f"blind edit, pass@{k}")
@@ -26,7 +27,7 @@ def plot_comparison(table, *, k=1, ax=None):
     rows = table[table.k == k].iloc[::-1]
     ax = ax or _axes(6, 0.42 * len(rows) + 1)
     errors = [100 * (rows.pass_at_k - rows.low), 100 * (rows.high - rows.pass_at_k)]
-    ax.errorbar(100 * rows.pass_at_k, rows.model, xerr=errors, fmt="o", color=BLUE, capsize=3)
+    ax.errorbar(100 * rows.pass_at_k, rows.model, xerr=errors, fmt="o", color=BLUE, capsize=3, clip_on=False)
     ax.set(xlim=(0, 100), xlabel="tasks repaired, % (95 % interval)", title=f"The gain and its controls, pass@{k}")
     ax.set_ylim(-0.5, len(rows) - 0.5)  # of its own matplotlib leaves out an end without a dot
     return ax
