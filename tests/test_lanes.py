@@ -54,9 +54,15 @@ def test_all_cores_are_there_again_after_lanes(sampler, two_cores):
 
 
 def test_work_that_an_interrupt_finds_begun_is_given_up_and_the_rest_not_begun(sampler, two_cores):
-    heard = []
+    begun, heard = threading.Event(), []
+
+    def wait(_):
+        begun.set()
+        heard.append(given_up.wait(60))
+
     with pytest.raises(KeyboardInterrupt), side_by_side(sampler.model(), 9) as (in_lanes, given_up):
-        in_lanes(lambda _: heard.append(given_up.wait(60)), range(9))
+        in_lanes(wait, range(9))
+        assert begun.wait(60)
         raise KeyboardInterrupt
     assert heard and len(heard) <= 2 and all(heard)
 

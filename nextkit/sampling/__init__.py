@@ -81,12 +81,11 @@ class LocalSampler:
 
     model: a folder, a name on the Hugging Face hub, or a shipped model's bare name ("offline-base"). device, dtype:
     chosen by what the machine has when None. rows: sequences decoded together, halved where the memory does not hold
-    them; None for 384, for 192 on each core where a small model is sampled from on a CPU, and on a GPU for as many as its
-    memory should hold. chat: whether prompts go through the model's
-    chat template; None for if it has one (base models often have one that they were never trained on: say False there).
-    stop: texts that end an answer. After sample(), `speed` holds its generated tokens a second. Raises ValueError for a
-    model that cannot be loaded or a device that is not there, and at the first sample() RuntimeError for weights that
-    do not fit; each names the mend.
+    them; None for 384, for 192 on each core where a small model is sampled from on a CPU, and on a GPU for as many as
+    its memory should hold. chat: whether prompts go through the model's chat template; None for if it has one (base
+    models often have one that they were never trained on: say False there). stop: texts that end an answer. After
+    sample(), `speed` holds its generated tokens a second. Raises ValueError for a model that cannot be loaded or a
+    device that is not there, and at the first sample() RuntimeError for weights that do not fit; each names the mend.
     """
 
     def __init__(self, model, *, device=None, dtype=None, rows=None, chat=None, stop=(), progress=True):
