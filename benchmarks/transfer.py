@@ -8,16 +8,17 @@ none has read (the test set), and tasks of families that none has read.
 """
 
 import random
+import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
 
 from nextkit.evaluation import interval, pass_rates
-from nextkit.offline.corpus import draw_task, occurs
+from nextkit.offline.corpus import draw_task
 from nextkit.offline.pretraining import RECIPES, Phase, pretrain
 from nextkit.runs import Run
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model
-from nextkit.tasks import load_tasks
+from nextkit.tasks import DATA, load_tasks
 
 SHARES = (0.04, 0.2, 1.0)
 DOCUMENTS, TOKENS, TASKS = 20_000, 6_000_000, 100
@@ -36,19 +37,26 @@ def main():
     found = {}
     for share in SHARES:
         phase = Phase(DOCUMENTS, TOKENS, 0.85, 3e-3, variety=share)
-        model = pretrain(OUT / f"model-{share:g}", replace(RECIPES["proxy"], phases=(phase,)))
+        model = pretrain(begun(OUT / f"model-{share:g}"), replace(RECIPES["proxy"], phases=(phase,)))
         settings = SelfTrainingSettings(model=str(model))
         found[share] = [rates(settings, tasks[:TASKS]) for tasks in sets.values()]
         print(f"| {100 * share:g} % | {' | '.join(cell(*of) for of in found[share])} |", flush=True)
     draw(found, list(sets))
 
 
+def begun(folder):
+    """The folder with the tokenizer of the shipped proxy, so that all networks read alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DATA / "offline-proxy" / name, folder)
+    return folder
+
+
 def seen_tasks():
     """Tasks whose combinations occur in every corpus; the tasks themselves are drawn anew."""
     rng, found = random.Random("transfer"), {}
     while len(found) < TASKS:
-        task = draw_task(rng)
-        if task and occurs(task.meta["key"], min(SHARES)):
+        if task := draw_task(rng, variety=min(SHARES)):
             found[task.task_id] = task
     return list(found.values())
 

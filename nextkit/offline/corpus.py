@@ -57,16 +57,23 @@ def _place(key):
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8
 
 
-def draw_task(rng, *, unseen=False):
-    """A random repair task of the offline world, or None when the draw came to nothing (no bug that a test shows)."""
+def draw_task(rng, *, unseen=False, variety=None):
+    """A random repair task of the offline world, or None when the draw came to nothing (no bug that a test shows).
+
+    variety: draw only what is among this share of the keys of pretraining, see `occurs`; None: of whatever split.
+    """
     program = (draw_unseen if unseen else draw_program)(rng)
+    if variety and program.family == "assembled" and not occurs(program.key, variety):
+        return None  # before its tests are run, which takes most of the time
     tests, expected = _tests(rng, program)
     if len(tests) < SHOWN + HIDDEN or len({repr(value) for value in expected[:SHOWN]}) < 2:
         return None
     edit = random_edit(program.code, rng)
-    if edit is None or state_edit(edit.program, program.code) is None:
+    if edit is None:
         return None
     key = program.key if program.family == "assembled" else f"{program.key}|{_shape(edit.program)}"
+    if (variety and not occurs(key, variety)) or state_edit(edit.program, program.code) is None:
+        return None
     split = "unseen" if unseen else split_of(key)
     name = hashlib.sha256(f"{key}{edit.program}{tests}".encode()).hexdigest()[:8]
     meta = dict(family=program.family, key=key, bug=edit.kind)
@@ -104,8 +111,11 @@ def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0):
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
-    task = draw_task(rng) if source == "offline" else draw_library_task(rng, SHOWN, HIDDEN)
-    if task is None or task.split != "pretrain" or (source == "offline" and not occurs(task.meta["key"], variety)):
+    if source == "offline":  # of all keys: not told, so that the shipped models' corpora stay what they were
+        task = draw_task(rng, variety=variety if variety < 1 else None)
+    else:
+        task = draw_library_task(rng, SHOWN, HIDDEN)
+    if task is None or task.split != "pretrain":
         return None
     if renamed and source == "offline" and rng.random() < renamed:
         task = rename_task(rng, task)
