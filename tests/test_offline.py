@@ -246,3 +246,9 @@ def test_a_corpus_holds_only_the_share_of_keys_that_it_is_to_hold(monkeypatch):
     tasks = [task for task in drawn if task]
     assert any(texts) and {task.meta["family"] == "assembled" for task in tasks} == {True, False}
     assert all(occurs(task.meta["key"], 0.2) for task in tasks)
+
+
+def test_a_bug_that_squares_a_number_for_ever_makes_no_task():
+    squares = "def f(xs):\n    for x in xs:\n        xs.append(x ** 2)\n    return xs"
+    task = replace(load_tasks("dev")[0], buggy=squares, tests=("assert f([3]) == [9]",))
+    assert failing_trace(task) is None

@@ -195,11 +195,15 @@ def _prompt(task, *, traced):
 
 
 def failing_trace(task):
-    """The trace of the first shown test that the buggy program does not pass (trusted, so run in process), or None."""
+    """The trace of the first shown test that the buggy program does not pass (trusted, so run in process), or None.
+
+    None as well where it takes seconds, since a bug may square a number for ever: what is seen of such a run depends on
+    the machine. Main thread only: an alarm ends it.
+    """
     for test in task.tests:
-        trace = trace_in_process(task.buggy, test, task_id=task.task_id)
+        trace = trace_in_process(task.buggy, test, task_id=task.task_id, alarm=True)
         if trace.outcome != "passed":
-            return trace
+            return None if "seconds" in trace.truncated else trace
     return None
 
 
