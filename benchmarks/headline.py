@@ -25,6 +25,8 @@ from nextkit.tracing import trace_all
 SEEDS = (0, 1, 2)
 SIZES = dict(train=500, dev=60)
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
+COLDER = 0.2
+BASE_COLDER, NEXT_COLDER = f"base, temperature {COLDER}", f"NExT, temperature {COLDER}"
 
 
 def main():
@@ -41,7 +43,7 @@ def main():
         print("| --- " * 7 + "|")
         for name in tables[0][split]:
             print(line(name, [table[split][name] for table in tables]))
-        for name, other in product((NEXT, FAITHFUL), ("base", BEGUN)):
+        for name, other in (*product((NEXT, FAITHFUL), ("base", BEGUN, BASE_COLDER)), (NEXT_COLDER, BASE_COLDER)):
             print(f"\n{name} against {other}: {gain([table[split] for table in tables], name, other)}")
 
 
@@ -59,6 +61,8 @@ def measure(run, seed):
         "base": (settings, None),
         NEXT: (settings, best.adapter),
         FAITHFUL: (settings, faithful.adapter),
+        BASE_COLDER: (replace(settings, temperature=COLDER), None),
+        NEXT_COLDER: (replace(settings, temperature=COLDER), best.adapter),
         "the same, trace removed at test time": (replace(settings, shown="nothing"), best.adapter),
         "tuned on random samples": (settings, unverified),
     }
@@ -70,7 +74,7 @@ def measure(run, seed):
         table[split] = {"blind edit": (*rates[:4], float("nan"))}  # it says nothing that it could keep to
         begun = begin_as_careful(run, settings, tasks, sampler)
         table[split][BEGUN] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
-        for name in list(models)[: None if split == "test" else 3]:  # the last two are controls of the headline alone
+        for name in list(models)[: None if split == "test" else 5]:  # the last two are controls of the headline alone
             changed, adapter = models[name]
             found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
             table[split][name] = _rates(tasks, found.samples, found.verdicts)

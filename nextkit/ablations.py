@@ -3,8 +3,10 @@
     table = compare(settings, Run("runs/controls"), train, dev, held_out)
     print(read(table))
 
-Each control changes one thing: what is shown of the run, whether a rationale is written, what is learnt from, or what
-the tuned model is shown at test time. All are tuned alike, from the same base, in as many rounds.
+Each control changes one thing: what is shown of the run, whether a rationale is written, what is learnt from, what
+the tuned model is shown at test time, or how it is sampled then. All are tuned alike, from the same base, in as many
+rounds. Tuning on what passed also makes a model surer of what it does, which a lower temperature does without tuning:
+hence base and NExT at a lower one.
 """
 
 import math
@@ -41,6 +43,8 @@ CONTROLS = {
     "failing test only": Control("is the result enough?", dict(shown="outcome")),
     "fix only": Control("are rationales needed?", dict(rationale=False)),
     "random samples": Control("is it practice alone?", dict(kept="random")),
+    "base at 0.2": Control("is it surer draws alone?", tuned=False, at_test=dict(temperature=0.2)),
+    "NExT at 0.2": Control("does it add to surer draws?", at_test=dict(temperature=0.2)),
     "trace removed at test": Control("does it still need the trace?", at_test=dict(shown="nothing")),
     "concise trace": Control("does the layout matter?", dict(style="concise")),
     "scratchpad trace": Control("does the layout matter?", dict(style="scratchpad")),

@@ -22,7 +22,11 @@ SETTINGS = SelfTrainingSettings(rounds=1, samples=4, eval_samples=8, hard=0.5)
 class Scripted:
     """Right once in four tries; tuned, three times in four, but once where it is shown nothing."""
 
-    def sample(self, prompts, n, *, adapter=None, **options):
+    def __init__(self):
+        self.drawn = []  # (whether tuned, temperature) of each call
+
+    def sample(self, prompts, n, *, adapter=None, temperature, **options):
+        self.drawn.append((adapter is not None, temperature))
         return [[self.one(p, k, adapter) for k in range(n)] for p in prompts]
 
     def one(self, prompt, k, adapter):
@@ -80,7 +84,7 @@ def table(asked, tasks, tmp_path):
 def test_every_control_has_a_row_for_each_k_with_interval_differences_and_cost(table):
     assert list(table.model.unique()) == [BLIND, *CONTROLS]
     assert set(table.k) == {1, 8} and (table.low <= table.pass_at_k).all() and (table.pass_at_k <= table.high).all()
-    tuned = table[~table.model.isin([BLIND, BASE])]
+    tuned = table[~table.model.isin([BLIND, BASE, "base at 0.2"])]
     assert (tuned.kept > 0).all() and (tuned.seconds > 0).all() and (tuned.tokens == 5 * 8 * 3).all()
 
 
@@ -97,6 +101,14 @@ def test_each_control_is_tuned_on_what_it_says(asked, table):
     assert "# (0)" in prompts[NEXT][0].prompt and "# (" not in prompts["no trace"][0].prompt
     assert "# got 0" in prompts["failing test only"][0].prompt and "# (" not in prompts["failing test only"][0].prompt
     assert prompts["fix only"][0].completion.startswith("def f") and prompts["fix only"][0].prompt.endswith("# Fix:")
+
+
+def test_base_and_next_are_drawn_at_a_lower_temperature_after_tuning_only(asked, tasks, tmp_path):
+    sampler = Scripted()
+    found = compare(SETTINGS, Run(tmp_path), *tasks, names=["base at 0.2", "NExT at 0.2"], sampler=sampler)
+    assert list(found.model.unique()) == [BLIND, BASE, NEXT, "base at 0.2", "NExT at 0.2"]
+    assert asked[0] == asked[1]  # what is learnt from is NExT's
+    assert [drawn for drawn in sampler.drawn if drawn[1] != 0.8] == [(False, 0.2), (True, 0.2)]
 
 
 def test_some_controls_may_be_left_out(asked, tasks, tmp_path):
