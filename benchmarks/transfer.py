@@ -1,6 +1,6 @@
 """Transfer: how many combinations of parts must a model have read to repair programs made of others?
 
-    python benchmarks/transfer.py        # hours on two cores; resumes; prints a table, draws runs/transfer.png
+    python benchmarks/transfer.py        # hours on two cores; resumes; writes its section of README.md and transfer.svg
 
 Networks of the proxy's size read as many tokens each, 85 % of the repairs right, of corpora in which only a share of the
 combinations occurs. Then each repairs tasks made of combinations that all of them have read, tasks whose combinations
@@ -12,6 +12,8 @@ import shutil
 import statistics
 from dataclasses import replace
 from pathlib import Path
+
+from tracing import write_section
 
 from nextkit.evaluation import interval, pass_rates
 from nextkit.offline.corpus import draw_task
@@ -26,22 +28,39 @@ OUT = Path("runs/transfer")
 
 
 def main():
-    """Train and measure a network a share."""
+    """Train and measure a network a share; write the table and the figure."""
     sets = {
-        "read by all": seen_tasks(),
-        "other combinations": load_tasks("test"),
-        "other families": load_tasks("unseen"),
+        "combinations read by all": seen_tasks(),
+        "combinations read by none": load_tasks("test"),
+        "families read by none": load_tasks("unseen"),
     }
-    print(f"| share of combinations | {' | '.join(f'{name}, pass@1, %' for name in sets)} |")
-    print("| --- " * (1 + len(sets)) + "|")
-    found = {}
-    for share in SHARES:
-        phase = Phase(DOCUMENTS, TOKENS, 0.85, 3e-3, variety=share)
-        model = pretrain(begun(OUT / f"model-{share:g}"), replace(RECIPES["proxy"], phases=(phase,)))
-        settings = SelfTrainingSettings(model=str(model))
-        found[share] = [rates(settings, tasks[:TASKS]) for tasks in sets.values()]
-        print(f"| {100 * share:g} % | {' | '.join(cell(*of) for of in found[share])} |", flush=True)
+    found = {share: [rates(trained(share), tasks[:TASKS]) for tasks in sets.values()] for share in SHARES}
+    write_section(Path(__file__).with_name("README.md"), "Transfer", written(found, list(sets)))
     draw(found, list(sets))
+
+
+def trained(share):
+    """Settings whose model has read this share of the combinations."""
+    phase = Phase(DOCUMENTS, TOKENS, 0.85, 3e-3, variety=share)
+    folder = OUT / f"model-{share:g}"
+    if not (folder / "model.safetensors").exists():
+        pretrain(begun(folder), replace(RECIPES["proxy"], phases=(phase,)))
+    return SelfTrainingSettings(model=str(folder))
+
+
+def written(found, names):
+    """The section: a row a share."""
+    rows = [f"| {100 * share:g} % | {' | '.join(cell(*of) for of in row)} |" for share, row in found.items()]
+    return "\n".join(
+        [
+            f"{TASKS} tasks x {SelfTrainingSettings.eval_samples} samples, pass@1 in %; a network of the proxy's size a row, "
+            f"{TOKENS // 10**6} million tokens of {DOCUMENTS:,} documents each, seed 0\n",
+            f"| share of combinations | {' | '.join(names)} |",
+            "| --- " * (1 + len(names)) + "|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def begun(folder):
@@ -75,15 +94,20 @@ def draw(found, names):
     """The figure: a line a set of tasks."""
     import matplotlib.pyplot as plt
 
-    _, axes = plt.subplots(figsize=(6, 3.5))
+    plt.rcParams["svg.hashsalt"] = OUT.name  # the same figure is the same file
+    _, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    shares = [100 * share for share in found]
     for number, name in enumerate(names):
-        means, lows, highs = zip(*(of[number] for of in found.values()), strict=True)
-        axes.plot(found, means, marker="o", label=name)
-        axes.fill_between(list(found), lows, highs, alpha=0.2)
-    axes.set(xscale="log", ylim=0, xlabel="share of the combinations that occur in the corpus", ylabel="pass@1")
-    axes.legend()
-    axes.figure.tight_layout()
-    axes.figure.savefig(OUT.with_suffix(".png"), dpi=150)
+        percent = [[100 * value for value in row[number]] for row in found.values()]
+        means, lows, highs = zip(*percent, strict=True)
+        axes.plot(shares, means, marker="o", label=f"tasks of {name}")
+        axes.fill_between(shares, lows, highs, alpha=0.2)
+    axes.set(xscale="log", ylim=(0, 70), xlabel="combinations of parts that the corpus holds, %", ylabel="pass@1, %")
+    axes.set_xticks(shares, [f"{share:g}" for share in shares])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper right")
+    axes.figure.savefig(Path(__file__).with_suffix(".svg"), metadata=dict(Date=None))
 
 
 if __name__ == "__main__":
