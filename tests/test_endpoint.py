@@ -125,6 +125,20 @@ def test_an_answer_that_was_cut_off_says_so(sampler):
     assert sampler.sample(PROMPTS[:1], 1, max_tokens=1)[0][0].finish == "length"
 
 
+def test_a_server_that_refuses_n_is_asked_for_fewer_at_once(server, sampler):
+    refused = 400, '{"error": {"message": "Field \'n\': Value must be between 1 <= value <= 4, but got 6"}}'
+    server.plan = [refused]
+    assert len(sampler.sample(PROMPTS[:1], 6)[0]) == 6
+    assert [body["n"] for _, body, _ in server.asked] == [6, 3, 3]
+
+
+def test_a_refusal_that_lasts_when_one_answer_is_asked_for_is_said(server, sampler):
+    server.plan = [(400, "n is out of range")] * 3
+    with pytest.raises(EndpointError, match="refuses: status 400: n is out of range"):
+        sampler.sample(PROMPTS[:1], 4)
+    assert [body["n"] for _, body, _ in server.asked] == [4, 2, 1]
+
+
 def test_a_server_that_ignores_n_is_asked_again(server, sampler):
     server.most = 1
     assert len(sampler.sample(PROMPTS[:1], 3)[0]) == 3

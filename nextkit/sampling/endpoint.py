@@ -12,6 +12,7 @@ LocalSampler does. What is said is temperature, top_p=1, max_tokens, seed; for t
 
     vllm serve MODEL --generation-config vllm          # no top_k or repetition_penalty of the model's own
     transformers serve; EndpointSampler(..., extra=TRANSFORMERS_SERVE, concurrency=1)
+    llama-server -m MODEL.gguf; EndpointSampler(..., extra=dict(top_k=0, min_p=0))    # else 40 and 0.05
 
 `transformers serve` (5.24) draws nothing at random, whatever the temperature, where the model's file does not say
 do_sample; it gives one answer a request, one after the other, and has one random state for all, so that a seed holds
@@ -22,6 +23,7 @@ import json
 import math
 import os
 import random
+import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -45,6 +47,10 @@ TRANSFORMERS_SERVE = dict(generation_config=json.dumps(dict(do_sample=True, top_
 
 class EndpointError(RuntimeError):
     """A server that would not answer; says what it said, and what to do."""
+
+
+class _TooManyAskedError(Exception):
+    """A server that does not give so many answers to one request."""
 
 
 class EndpointSampler:
@@ -77,6 +83,7 @@ class EndpointSampler:
         self.concurrency, self.tries, self.wait, self.progress = concurrency, tries, wait, progress
         limits = httpx.Limits(max_connections=concurrency)
         self._client = httpx.Client(timeout=httpx.Timeout(timeout, connect=CONNECT), limits=limits)
+        self._most = math.inf  # answers that one request may ask for, which a refusal tells
         self._reached = False  # whether the server has ever said anything
         self._served = {_folder(path): name for path, name in (adapters or {}).items()}
         self._loaded = {}  # name -> folder of each adapter that the server was asked to load
@@ -146,8 +153,12 @@ class EndpointSampler:
         key = sha256(json.dumps([self.url, self.chat, prompt.text, n, how], sort_keys=True).encode()).hexdigest()
         answers = self._answers.get(key)
         while len(answers) < n:
-            asked = dict(n=n - len(answers), **how | dict(seed=how["seed"] + len(answers)))
-            given = self._given(prompt, asked, given_up)[: asked["n"]]
+            asked = dict(n=min(n - len(answers), self._most), **how | dict(seed=how["seed"] + len(answers)))
+            try:
+                given = self._given(prompt, asked, given_up)[: asked["n"]]
+            except _TooManyAskedError:
+                self._most = min(self._most, asked["n"] // 2)
+                continue
             self._answers.add(key, given)
             answers = [*answers, *given]
         return answers
@@ -183,7 +194,10 @@ class EndpointSampler:
         raise EndpointError(f"{self.url}{path} gave no answer in {self.tries} tries; the last: {said}{hint}")
 
     def _try(self, path, body):
-        """("", reply), or (what went wrong, None). Raises EndpointError where it would go wrong again."""
+        """("", reply), or (what went wrong, None). Raises EndpointError where it would go wrong again.
+
+        And _TooManyAskedError where a refusal speaks of n: llama.cpp gives at most as many answers as it has slots.
+        """
         import httpx
 
         try:
@@ -196,6 +210,8 @@ class EndpointSampler:
             return f"{type(error).__name__}: {error}", None
         if response.status_code in PASSING:
             return f"status {response.status_code}: {response.text[:200]}", None
+        if response.status_code in (400, 422) and body["n"] > 1 and re.search(r"\bn\b", response.text):
+            raise _TooManyAskedError
         if response.status_code != 200:
             mend = self._mend(response, body["model"])
             raise EndpointError(
