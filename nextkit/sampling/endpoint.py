@@ -12,7 +12,7 @@ LocalSampler does. What is said is temperature, top_p=1, max_tokens, seed; for t
 
     vllm serve MODEL --generation-config vllm          # no top_k or repetition_penalty of the model's own
     transformers serve; EndpointSampler(..., extra=TRANSFORMERS_SERVE, concurrency=1)
-    llama-server -m MODEL.gguf; EndpointSampler(..., extra=dict(top_k=0, min_p=0))    # else 40 and 0.05
+    llama-server -m MODEL.gguf; EndpointSampler(..., extra=dict(top_k=0, min_p=0))    # else top_k is 40, min_p 0.05
 
 `transformers serve` (5.24) draws nothing at random, whatever the temperature, where the model's file does not say
 do_sample; it gives one answer a request, one after the other, and has one random state for all, so that a seed holds
