@@ -25,10 +25,10 @@ from pathlib import Path
 import torch
 from tracing import write_section
 
-from nextkit.finetuning import LoraSettings, _with_lora
+from nextkit.finetuning import LoraSettings, _with_lora, training
 from nextkit.finetuning.training import Plan, train
 from nextkit.offline.tokenizer import train_tokenizer
-from nextkit.sampling import decode
+from nextkit.sampling import decode, recording
 from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
 from nextkit.sampling.sizing import cache_bytes, parameters, shape
 
@@ -61,11 +61,16 @@ def measure(name, options, device, dtype, ceilings):
     config = tiny() if name == "tiny" else shape(name)
     rng, count = random.Random(0), parameters(config)
     row = dict(shape=name, parameters=f"{count / 1e6:.0f} M")
-    with Busy() as busy:
-        speed, peak = tuning(config, options, device, dtype, rng)
-    row |= {"tuning, real tok/s": f"{speed:.0f}", "tuning, of the ceiling": _percent(speed * 4 * count / ceilings[0])}
-    row |= {"tuning, GB": peak, "tuning, busy": busy.share}
-    for label, sample in (("generate", by_generate), ("LocalSampler", by_decode)):
+    for label, compiled in (("tuning", False), ("tuning, compiled", True)):
+        training.COMPILED = (0 if compiled else 10**9), 0
+        with Busy() as busy:
+            speed, peak = tuning(config, options, device, dtype, rng)
+        row |= {
+            f"{label}, real tok/s": f"{speed:.0f}",
+            f"{label}, of the ceiling": _percent(speed * 4 * count / ceilings[0]),
+        }
+        row |= {f"{label}, GB": peak, f"{label}, busy": busy.share}
+    for label, sample in (("generate", by_generate), ("step by step", by_steps), ("LocalSampler", by_decode)):
         with Busy() as busy:
             speed, peak = sampling(sample, config, options, device, dtype, rng)
         step = count * dtype.itemsize + options.prompts * SAMPLES * _middle(options) * cache_bytes(config)
@@ -107,6 +112,12 @@ def sampling(sample, config, options, device, dtype, rng):
 def by_decode(model, prompts, tokens):
     """The kit's own: one reading of each prompt for all of its samples."""
     decode(model, prompts, SAMPLES, temperature=0.8, max_tokens=tokens, seed=0, eos=[-1])
+
+
+def by_steps(model, prompts, tokens):
+    """The kit's own, but that no step is recorded."""
+    recording.REFUSE.add(model)
+    by_decode(model, prompts, tokens)
 
 
 def by_generate(model, prompts, tokens):

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from nextkit.offline import library
-from nextkit.offline.corpus import draw_document
+from nextkit.offline.corpus import _edited, draw_document
+from nextkit.offline.rationales import agrees
 from nextkit.prompting import FIX, parse_completion
 
 MODULES = {"colorsys", "difflib", "email.utils", "statistics", "textwrap"}
@@ -70,3 +71,13 @@ def test_a_repair_of_the_real_corpus_is_read_as_one():
     texts = (draw_document(rng, right=1.0, corpus="real") for _ in range(60))
     answers = [text.split("\n# Why:")[1] for text in texts if text and FIX in text]
     assert answers and all(parse_completion(answer).fix for answer in answers)
+
+
+def test_an_edited_function_is_repaired_by_the_edit_that_the_rationale_states():
+    rng = random.Random(0)
+    texts = [text for text in (_edited(rng) for _ in range(30)) if text]
+    assert len(texts) >= 15
+    for text in texts:
+        buggy, _, answer = text.partition("# Buggy:\n")[2].partition("\n# Why:")
+        rationale, fix = answer.split(f"\n{FIX}\n")
+        assert agrees(buggy, rationale, fix) and "assert" not in text.splitlines()[-1]

@@ -25,7 +25,7 @@ from nextkit.offline.corpus import (
     rename_task,
     split_of,
 )
-from nextkit.offline.execution import run
+from nextkit.offline.execution import MEMORY, run
 from nextkit.offline.families import FAMILIES, UNSEEN
 from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
 from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
@@ -252,3 +252,28 @@ def test_a_bug_that_squares_a_number_for_ever_makes_no_task():
     squares = "def f(xs):\n    for x in xs:\n        xs.append(x ** 2)\n    return xs"
     task = replace(load_tasks("dev")[0], buggy=squares, tests=("assert f([3]) == [9]",))
     assert failing_trace(task) is None
+
+
+def test_a_program_whose_one_line_fills_the_memory_is_stopped():
+    found = run(f"def f(x):\n    return len('x' * (x * {MEMORY}))", "f", [(0,), (4,)])
+    assert found == [(True, 0), (False, "MemoryError")]
+
+
+def test_matrices_are_trained_together_as_they_are_one_by_one():
+    import torch
+
+    from nextkit.offline.muon import Muon
+
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((8, 8), (24, 8), (8, 24), (24, 8))]
+    theirs = [torch.nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    how = dict(lr=0.1, weight_decay=0.01, momentum=0.95)
+    optimizers = Muon(ours, **how), torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **how)
+    for _ in range(4):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(ours, theirs, strict=True):  # torch's computes in bf16 everywhere
+        assert (one - other).norm() < 0.01 * other.norm()

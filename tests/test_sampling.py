@@ -1,20 +1,20 @@
 """Sampling from a tiny random model."""
 
 import pytest
+import torch
 
 from nextkit import sampling
 from nextkit.prompting import Prompt
-from nextkit.sampling import LocalSampler, load_model
+from nextkit.sampling import LocalSampler, load_model, recording
 from nextkit.sampling.cache import CopiedPrompts, SharedPrompts, _attending, _weighed, remember, seen
 from nextkit.sampling.decoding import _left_padded, decode
+from nextkit.sampling.recording import RecordedPrompts
 
 PROMPTS = [Prompt("a", "# Task: add\n# Buggy:\n"), Prompt("b", "def f(x):\n    return x - 1\n# Why:")]
 
 
 @pytest.fixture(scope="module")
 def sampler(tiny_model):
-    import torch
-
     return LocalSampler(tiny_model, dtype=torch.float32, progress=False)
 
 
@@ -23,8 +23,6 @@ def texts(rows):
 
 
 def test_greedy_samples_are_those_of_the_library(sampler):
-    import torch
-
     found = sampler.sample(PROMPTS, 1, temperature=0, max_tokens=12)
     model = sampler.model(None)
     for prompt, (sample,) in zip(PROMPTS, found, strict=True):
@@ -113,8 +111,6 @@ def test_a_memory_too_small_for_one_row_is_an_error(sampler, monkeypatch):
 
 
 def test_an_answer_ends_at_a_stop_text(tiny_model, sampler):
-    import torch
-
     whole = sampler.sample(PROMPTS[:1], 1, temperature=0, max_tokens=40)[0][0]
     mark = whole.text[10:13]
     stopping = LocalSampler(tiny_model, dtype=torch.float32, progress=False, stop=[mark])
@@ -123,8 +119,6 @@ def test_an_answer_ends_at_a_stop_text(tiny_model, sampler):
 
 
 def test_a_token_sees_itself_what_stands_before_it_and_no_padding():
-    import torch
-
     _, mask = _left_padded([[5, 6, 7], [8]], "cpu")
     found = seen(mask)
     assert found.shape == (2, 1, 3, 3) and found[0, 0].equal(torch.ones(3, 3, dtype=torch.bool).tril())
@@ -168,7 +162,6 @@ KINDS = [*((kind, {}, SharedPrompts) for kind in SHARING), *((*pair, CopiedPromp
 
 
 def random_model(kind, options):
-    import torch
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -181,42 +174,60 @@ def random_model(kind, options):
 
 @pytest.mark.parametrize(("kind", "options", "cache"), KINDS)
 def test_what_is_remembered_gives_the_logits_that_reading_all_anew_would(kind, options, cache):
-    import torch
-
     model = random_model(kind, options)
-    remembered = remember(model, 2, room=5)
-    assert type(remembered) is cache and type(remember(model, 1, room=5)) is CopiedPrompts
+    remembered = remember(model, 2, room=6)
+    assert type(remembered) is cache and type(remember(model, 1, room=6)) is CopiedPrompts
+    check_what_is_remembered(model, remembered)
+
+
+@pytest.mark.parametrize("kind", SHARING)
+def test_a_step_as_it_is_recorded_gives_those_logits_too(kind, monkeypatch):
+    monkeypatch.setattr(recording, "WINDOW", 2)  # so that it grows on the way
+    model = random_model(kind, {})
+    check_what_is_remembered(model, RecordedPrompts(model, room=6))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="recordings are played on a GPU")
+@pytest.mark.parametrize("kind", SHARING)
+def test_a_recording_gives_those_logits_too(kind, monkeypatch):
+    monkeypatch.setattr(recording, "WINDOW", 2)
+    model = random_model(kind, {}).cuda()
+    check_what_is_remembered(model, remember(model, 2, room=6))
+
+
+def check_what_is_remembered(model, remembered):
     prompts = [[n * 7 % 60 + 1 for n in range(length)] for length in (30, 12)]
     rows = [[*prompt] for prompt in prompts for _ in range(2)]
     with torch.inference_mode():
-        logits = remembered.read(*_left_padded(prompts, "cpu")).repeat_interleave(2, 0)
+        logits = remembered.read(*_left_padded(prompts, model.device)).repeat_interleave(2, 0)
         remembered.repeat(2)
-        for kept in ([0, 1, 2, 3], [0, 2, 3], [0, 1, 2], [1, 2], [0]):
-            rows, logits = [rows[row] for row in kept], logits[kept]
-            remembered.keep(torch.tensor(kept))
+        for kept in ([0, 1, 2, 3], None, [0, 2, 3], None, [0, 1], [0]):
+            if kept:
+                rows, logits = [rows[row] for row in kept], logits[kept]
+                remembered.keep(torch.tensor(kept, device=model.device))
             for row, found in zip(rows, logits, strict=True):
-                anew = model(torch.tensor([row]), use_cache=False).logits[0, -1]
+                anew = model(torch.tensor([row], device=model.device), use_cache=False).logits[0, -1]
                 assert (found - anew).abs().max() < 1e-4 * anew.abs().max()
-            tokens = torch.arange(7, 7 + len(rows))
+            tokens = torch.arange(7, 7 + len(rows), device=model.device)
             for row, token in zip(rows, tokens.tolist(), strict=True):
                 row.append(token)
             logits = remembered.go_on(tokens)
 
 
-def test_great_scores_are_not_rounded_in_half_precision():
-    import torch
-
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_great_scores_are_not_rounded_in_half_precision(device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
     torch.manual_seed(0)
     keys, values = torch.randn(1, 2, 300, 64) + 3, torch.randn(1, 2, 300, 64)  # a part that all scores have in common
-    query, keys, values = (each.bfloat16() for each in (torch.randn(1, 2, 1, 64) + 3, keys, values))
+    query = torch.randn(1, 2, 1, 64) + 3
+    query, keys, values = (each.to(device, torch.bfloat16) for each in (query, keys, values))
     found, _ = _weighed(query, keys, values, scaling=0.125)
     exact = (query.double() @ keys.double().mT * 0.125).softmax(-1) @ values.double()
     assert (found - exact).abs().max() < 0.01 * exact.abs().max()
 
 
 def test_another_thread_keeps_its_mask_while_a_model_answers(tiny_model):
-    import torch
-
     model, (ids, mask) = load_model(tiny_model), _left_padded([[5, 6, 7], [8]], "cpu")
     with torch.inference_mode():
         alone = model(ids, attention_mask=mask).logits

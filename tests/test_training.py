@@ -285,19 +285,24 @@ def test_a_batch_that_cannot_be_dealt_out_is_said_clearly(monkeypatch):
         _ = plan.share
 
 
-def test_logits_of_answers_alone_and_no_mask_give_the_same_loss(tiny_model):
+def test_logits_of_what_counts_alone_and_no_mask_give_the_same_loss(tiny_model, tmp_path):
     import torch
+    from transformers import TrainingArguments
 
-    from nextkit.finetuning.training import Collator
+    from nextkit.finetuning.training import AnswerTrainer, Collator
 
-    tokenizer, model = load_tokenizer(tiny_model), load_model(tiny_model)
+    tokenizer, model, seen = load_tokenizer(tiny_model), load_model(tiny_model), []
     tokenizer.padding_side = "right"
     features = [
         dict(input_ids=[5, 6, 7, 8, 9], labels=[-100] * 3 + [8, 9]),
         dict(input_ids=[5, 6, 7], labels=[-100, -100, 7]),
     ]
     batch = Collator(tokenizer)([features[:1], features[1:]])
-    assert "attention_mask" not in batch and (batch["logits_to_keep"], batch["labels"].shape) == (4, (2, 4))
+    trainer = AnswerTrainer(model=model, args=TrainingArguments(str(tmp_path), use_cpu=True, report_to=[]))
+    watch = model.lm_head.register_forward_hook(lambda _, given, logits: seen.append(logits.shape[:2]))
+    found = trainer.compute_loss(model, batch)
+    watch.remove()
+    assert "attention_mask" not in batch and seen == [(1, 3)]
     whole = tokenizer.pad([dict(input_ids=f["input_ids"]) for f in features], return_tensors="pt")
     labels = torch.tensor([features[0]["labels"], features[1]["labels"] + [-100] * 2])
-    assert torch.allclose(model(**batch).loss, model(**whole, labels=labels).loss, atol=1e-6)
+    assert torch.allclose(found, model(**whole, labels=labels).loss, atol=1e-6)

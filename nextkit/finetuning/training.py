@@ -36,6 +36,7 @@ from nextkit.records import whole
 from nextkit.sampling.loading import best_dtype, pick_device
 
 EVALUATIONS = 10  # of the held-out loss in a run
+COMPILED = 100, 300_000_000  # steps and parameters from which on a model's layers are compiled, on a GPU
 TABLES = ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")  # the Trainer's; the last needs IPython
 
 
@@ -140,6 +141,11 @@ def is_main():
     return int(os.environ.get("RANK", 0)) == 0
 
 
+def on_cuda():
+    """Whether there is a GPU of the kind that compiled layers are made for."""
+    return torch.cuda.is_available()
+
+
 def on_cpu():
     """Whether there is no accelerator."""
     return not (torch.cuda.is_available() or torch.backends.mps.is_available())
@@ -151,8 +157,11 @@ def _attempt(plan, fit):
     order = schedule([len(feature["input_ids"]) for feature in plan.features], plan.settings, plan.steps, pieces)
     # no process may go without a micro-batch: a token without a label adds nothing to the loss
     nothing = [dict(input_ids=[plan.tokenizer.pad_token_id], labels=[-100])]
-    trainer = Trainer(
-        model=plan.model(),
+    model = plan.model()
+    if _is_worth_compiling(plan, model):
+        compile_layers(model)
+    trainer = AnswerTrainer(
+        model=model,
         args=_arguments(plan, fit),
         train_dataset=[[plan.features[i] for i in numbers] or nothing for numbers in order],
         eval_dataset=_slices(plan.validation, 1) or None,  # each weighs the same, however much the memory holds
@@ -166,10 +175,9 @@ def _attempt(plan, fit):
 
 
 class Collator:
-    """Micro-batches as tensors: padded on the right, without a mask, and with logits from the first answer on only.
+    """Micro-batches as tensors: padded on the right, without a mask.
 
-    Padding stands behind everything and has no label, so no token that counts sees it; the logits of prompts are never
-    asked for, and those of a large vocabulary fill the memory.
+    Padding stands behind everything and has no label, so no token that counts sees it.
     """
 
     def __init__(self, tokenizer):
@@ -178,11 +186,38 @@ class Collator:
     def __call__(self, micro_batches):
         batch = self.pad(sum(micro_batches, []))
         batch.pop("attention_mask", None)
-        labels = batch["labels"]  # (examples, tokens)
-        width, counted = labels.shape[1], (labels != -100).any(0).nonzero()
-        start = max(0, int(counted[0]) - 1) if len(counted) else width - 1  # the token before foretells the first
-        batch["labels"], batch["logits_to_keep"] = labels[:, start:], width - start
         return batch
+
+
+class AnswerTrainer(Trainer):
+    """The library's Trainer, which asks the output layer only for what the loss counts.
+
+    Logits of prompts and padding would be three in four, and those of a large vocabulary fill the memory.
+    """
+
+    def compute_loss(self, model, inputs, *args, **how):
+        labels = torch.nn.functional.pad(inputs["labels"][:, 1:], (0, 1), value=-100)  # (examples, tokens)
+        counted = labels != -100
+        head = self.accelerator.unwrap_model(model).get_output_embeddings()
+        chosen = head.register_forward_pre_hook(lambda _, given: (given[0][counted][None], *given[1:]))
+        try:
+            labels = labels[counted][None]
+            return super().compute_loss(model, inputs | dict(labels=labels, shift_labels=labels), *args, **how)
+        finally:
+            chosen.remove()
+
+
+def _is_worth_compiling(plan, model):
+    """Whether the minute that it takes comes back: what a layer does between its products is then done at once."""
+    return on_cuda() and plan.steps >= COMPILED[0] and model.num_parameters() >= COMPILED[1]
+
+
+def compile_layers(model):
+    """Compile the layers of a model, which are alike, so that one compilation serves all, for batches of any length."""
+    names = set(getattr(model, "_no_split_modules", None) or ())
+    for module in model.modules():
+        if type(module).__name__ in names:
+            module.compile(dynamic=True)
 
 
 def _arguments(plan, fit):

@@ -7,10 +7,12 @@ tells when; no one tells the model so, but a filter can find it out.
 
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
 
-The "real" corpus is for bigger models that are to repair people's programs: half of it is of this world, the rest real
-code, repairs of functions of Python's standard library and such functions as they stand.
+The "real" corpus is for bigger models that are to repair people's programs: less than half of it is of this world, the
+rest is of functions of Python's standard library: repairs with traces, repairs that the code alone must tell, and plain
+code.
 """
 
+import functools
 import hashlib
 import os
 import random
@@ -19,11 +21,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from nextkit.datasets.mutate import random_edit
-from nextkit.offline.execution import run
-from nextkit.offline.library import code, draw_library_task, functions
+from nextkit.offline.execution import little_memory, run
+from nextkit.offline.library import code, draw_edited_function, draw_library_task, functions
 from nextkit.offline.programs import draw_argument, draw_names, draw_program, draw_unseen, rename
 from nextkit.offline.rationales import state_edit, write_rationale
-from nextkit.prompting import build_prompt, format_answer
+from nextkit.prompting import WHY, build_prompt, format_answer
 from nextkit.tasks import RepairTask
 from nextkit.tracing import trace_in_process
 
@@ -34,7 +36,7 @@ STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plai
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
 LONGEST = dict(offline=1100, real=2600)  # characters of a document; about 400 and 800 tokens
-REAL = {"offline": 0.5, "library": 0.3, "code": 0.2}  # what the documents of the real corpus are
+REAL = {"offline": 0.4, "library": 0.2, "edited": 0.3, "code": 0.1}  # what the documents of the real corpus are
 
 
 def split_of(key):
@@ -111,6 +113,8 @@ def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0):
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
+    if source == "edited":
+        return _edited(rng)
     if source == "offline":  # of all keys: not told, so that the shipped models' corpora stay what they were
         task = draw_task(rng, variety=variety if variety < 1 else None)
     else:
@@ -200,8 +204,14 @@ def failing_trace(task):
     None as well where it takes seconds, since a bug may square a number for ever: what is seen of such a run depends on
     the machine. Main thread only: an alarm ends it.
     """
-    for test in task.tests:
-        trace = trace_in_process(task.buggy, test, task_id=task.task_id, alarm=True)
+    return _failing_trace(task.buggy, task.tests, task.task_id)
+
+
+@functools.lru_cache(maxsize=1)  # the bug is looked for with it, and then told by it
+def _failing_trace(program, tests, task_id):
+    for test in tests:
+        with little_memory():
+            trace = trace_in_process(program, test, task_id=task_id, alarm=True)
         if trace.outcome != "passed":
             return None if "seconds" in trace.truncated else trace
     return None
@@ -217,6 +227,17 @@ def _repair(rng, task, share, *, traced):
     slip = rng.random() > TRUE_QUOTES[right]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
     return prompt.text + format_answer(rationale, fixed) if rationale else None
+
+
+def _edited(rng):
+    """The repair of an edited library function, which has no tests, from its code alone."""
+    drawn = draw_edited_function(rng)
+    stated = drawn and state_edit(*drawn[1:])
+    if not stated:
+        return None
+    description, buggy, program = drawn
+    text = f"# Task: {description}\n# Buggy:\n{buggy}\n{WHY}{format_answer(stated[0], program)}"
+    return text if len(text) < LONGEST["real"] else None
 
 
 def _wrong(rng, task):

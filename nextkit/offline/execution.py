@@ -6,9 +6,13 @@ that a model writes runs in the sandbox instead.
 """
 
 import copy
+import resource
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 TOO_BIG = 10**6
+MEMORY = 2**30  # bytes that a program may add to what this process holds
 
 
 class _Stop(BaseException):
@@ -22,7 +26,26 @@ def run(code, entry, argument_lists, *, lines=300):
         exec(compile(code, "<generated>", "exec"), namespace)
     except Exception as error:
         return [(False, type(error).__name__)] * len(argument_lists)
-    return [_call(namespace[entry], copy.deepcopy(arguments), lines) for arguments in argument_lists]
+    with little_memory():
+        return [_call(namespace[entry], copy.deepcopy(arguments), lines) for arguments in argument_lists]
+
+
+@contextmanager
+def little_memory():
+    """What runs here gets a MemoryError where it grows beyond MEMORY: one line may compute a number that fills a machine.
+
+    Does nothing where the system does not say how much the process holds.
+    """
+    pages = Path("/proc/self/statm")
+    before, most = resource.getrlimit(resource.RLIMIT_AS)
+    if pages.exists():
+        limit = int(pages.read_text().split()[0]) * resource.getpagesize() + MEMORY
+        limit = min(each for each in (limit, before, most) if each != resource.RLIM_INFINITY)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, most))
 
 
 def _call(function, arguments, lines):

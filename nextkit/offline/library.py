@@ -2,8 +2,9 @@
 
 `code()` is all of them as text, to learn how code is written. `functions()` are those that stand on their own: what
 they use is built in, imported from a module that touches nothing outside, or a constant beside them. Such a function
-can be run on drawn arguments, so that a bug in it makes a repair task (`draw_library_task`). Nothing of it is kept in
-this project, and another version of Python gives other functions.
+can be run on drawn arguments, so that a bug in it makes a repair task (`draw_library_task`). The others can be edited too,
+but not run: such a bug must be seen in the code alone (`draw_edited_function`). Nothing of it is kept in this project,
+and another version of Python gives other functions.
 """
 
 import ast
@@ -100,6 +101,14 @@ def draw_library_task(rng, shown, hidden):
         f"library/{name}", function.description, edit.program, tests[:shown], tests[shown:], "", function.program,
         "pretrain", meta,
     )  # fmt: skip
+
+
+def draw_edited_function(rng):
+    """(description, edited program, program) of any function of the library; None when there is no such edit."""
+    node = ast.parse(rng.choice(code())).body[0]
+    program = _bare(node)
+    edit = random_edit(program, rng, weights=CATALOGUE)
+    return edit and (_described(node), edit.program, program)
 
 
 def _paths():

@@ -292,10 +292,12 @@ def _by_length(numbers, sequences, batch_tokens):
 def _optimizers(model):
     import torch
 
+    from nextkit.offline.muon import Muon
+
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     return [
-        torch.optim.Muon(matrices, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices),
         torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

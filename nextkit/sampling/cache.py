@@ -30,9 +30,15 @@ _plain = weakref.WeakKeyDictionary()  # model -> whether it attends plainly
 def remember(model, n, room):
     """SharedPrompts where n samples have something to share and they suit the model, else CopiedPrompts.
 
-    room: tokens of the longest answer.
+    room: tokens of the longest answer. On a CUDA GPU steps are recorded, see `nextkit.sampling.recording`.
     """
-    return SharedPrompts(model, room) if n > 1 and attends_plainly(model) else CopiedPrompts(model)
+    if n == 1 or not attends_plainly(model):
+        return CopiedPrompts(model)
+    if model.device.type != "cuda":
+        return SharedPrompts(model, room)
+    from nextkit.sampling.recording import RecordedPrompts
+
+    return RecordedPrompts(model, room)
 
 
 class CopiedPrompts:
@@ -81,8 +87,10 @@ class SharedPrompts(CopiedPrompts):
 
     real: the mask of the prompts, of shape (prompts, 1, 1, tokens). of: the prompt of each row. slots: the rows of each
     prompt, of shape (prompts, most rows of a prompt), any row where there is none. places: where each row stands among
-    the slots.
+    the slots. own: which tokens of the answers are written, None for all that attention is given.
     """
+
+    own = None
 
     def __init__(self, model, room):
         from transformers import AttentionInterface, AttentionMaskInterface
@@ -90,7 +98,10 @@ class SharedPrompts(CopiedPrompts):
 
         AttentionInterface.register(SHARED, _attend)
         AttentionMaskInterface.register(SHARED, AttentionMaskInterface()["sdpa"])
-        self.model, self.cache = model, Cache(layer_class_to_replicate=lambda: _layer()(room))
+        self.model, self.cache = model, Cache(layer_class_to_replicate=lambda: self._layer(room))
+
+    def _layer(self, room):
+        return shared_layer()(room)
 
     def repeat(self, n):
         import torch
@@ -142,7 +153,7 @@ class SharedPrompts(CopiedPrompts):
         asked = query[self.slots].transpose(1, 2).flatten(2, 3)  # (prompts, heads of keys, rows and heads, size)
         told, weight = _weighed(asked, keys, values, scaling, self.real)
         told, weight = (self._by_row(each, query.shape[2]) for each in (told, weight))
-        own, own_weight = _weighed(query, key, value, scaling)
+        own, own_weight = _weighed(query, key, value, scaling, self.own)
         share = (weight - own_weight).sigmoid().to(told.dtype)
         return (own + share * (told - own)).reshape(rows, 1, -1, own.shape[-1]), None
 
@@ -158,13 +169,23 @@ def _weighed(query, keys, values, scaling, mask=None):
     """
     import torch
 
-    scores = (query.float() @ keys.float().mT).mul_(scaling)
+    scores = _products(query, keys).mul_(scaling)
     if mask is not None:
         scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
     most = scores.amax(-1, keepdim=True)
     weights = scores.sub_(most).exp_()
     total = weights.sum(-1, keepdim=True)
     return weights.div_(total).to(values.dtype) @ values, most + total.log()
+
+
+def _products(query, keys):
+    """Each query times each key, in fp32."""
+    import torch
+
+    if query.device.type != "cuda" or query.dtype is torch.float32:
+        return query.float() @ keys.float().mT
+    flat = torch.bmm(query.flatten(0, 1), keys.flatten(0, 1).mT, out_dtype=torch.float32)  # without copies in fp32
+    return flat.unflatten(0, query.shape[:2])
 
 
 def _attend(module, query, key, value, attention_mask, **how):
@@ -198,7 +219,7 @@ def _count(config, change):
 
 
 @functools.cache
-def _layer():
+def shared_layer():
     """The class of a layer of SharedPrompts."""
     from transformers.cache_utils import DynamicLayer
 
@@ -216,7 +237,11 @@ def _layer():
                 return self.prompts
             states = key_states, value_states
             if self.answers is None:
-                self.answers = [each.new_empty(*each.shape[:2], self.room, each.shape[-1]) for each in states]
+                self.answers = [each.new_zeros(*each.shape[:2], self.room, each.shape[-1]) for each in states]
+            return self.write(states)
+
+        def write(self, states):
+            """Add the keys and values of one more token; those of all answers so far."""
             for buffer, each in zip(self.answers, states, strict=True):
                 buffer[:, :, self.length] = each[:, :, 0]
             self.length += 1
@@ -233,7 +258,7 @@ def _layer():
 
         def _chosen(self, buffer, rows):
             """Some rows of a buffer; what is not written yet is not copied."""
-            chosen = buffer.new_empty(len(rows), *buffer.shape[1:])
+            chosen = buffer.new_zeros(len(rows), *buffer.shape[1:])
             chosen[:, :, : self.length] = buffer[rows, :, : self.length]
             return chosen
 
