@@ -1,31 +1,30 @@
 """Tuning and sampling on a GPU, as shares of what the card itself reaches.
 
     PYTHONPATH=. python benchmarks/gpu.py                       # under ten minutes; writes its section of README.md
-    python benchmarks/gpu.py --shapes tiny --steps 2 --dry      # tries the benchmark itself, on any machine
+    python benchmarks/gpu.py --shapes tiny --steps 6 --dry      # tries the benchmark itself, on any machine
 
 Weights are random: they do not matter for speed. The ceilings are measured in the same run: bf16 matrix products for
 tuning, which needs 4 operations a parameter and token (forward, and backward to the activations alone); copying memory
 for sampling, where the limit is that of reading the weights once, and every sequence's whole cache, for a token of each
 (LocalSampler reads a prompt's cache once for all of its samples, so it may go beyond it). Texts are as long as real
-ones: prompts of 500 to 900 tokens, answers of 150 to 350. What is measured is printed row by row, and written to the
-folder OUT where there is one, so that nothing is lost with the machine.
+ones: prompts of 500 to 900 tokens, answers of 150 to 350. "Step by step" is LocalSampler without its recording. What is
+measured is printed at once, and written to the folder OUT where there is one, so that nothing is lost with the machine.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
-import subprocess
 import tempfile
-import threading
 import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
 from tracing import write_section
 
-from nextkit.finetuning import LoraSettings, _with_lora, training
+from nextkit.finetuning import LoraSettings, _with_lora
 from nextkit.finetuning.training import Plan, train
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.sampling import decode, recording
@@ -45,7 +44,6 @@ def main():
     rows = []
     for name in options.shapes.split(","):
         rows.append(measure(name, options, device, dtype, ceilings))
-        print(json.dumps(rows[-1]), flush=True)
     title = f"Tuning and sampling, {torch.cuda.get_device_name() if device == 'cuda' else device}"
     text = f"torch {torch.__version__}, {dtype}; measured ceilings: {ceilings[0] / 1e12:.4g} TFLOP/s, "
     text += f"{ceilings[1] / 1e12:.3g} TB/s\n\n{table(rows)}"
@@ -59,46 +57,49 @@ def main():
 def measure(name, options, device, dtype, ceilings):
     """A row of the table for one shape."""
     config = tiny() if name == "tiny" else shape(name)
-    rng, count = random.Random(0), parameters(config)
+    count = parameters(config)
+    step = count * dtype.itemsize + options.prompts * SAMPLES * _middle(options) * cache_bytes(config)
+    limits = dict(tuning=ceilings[0] / (4 * count), sampling=options.prompts * SAMPLES * ceilings[1] / step)
     row = dict(shape=name, parameters=f"{count / 1e6:.0f} M")
-    for label, compiled in (("tuning", False), ("tuning, compiled", True)):
-        training.COMPILED = (0 if compiled else 10**9), 0
-        with Busy() as busy:
-            speed, peak = tuning(config, options, device, dtype, rng)
-        row |= {
-            f"{label}, real tok/s": f"{speed:.0f}",
-            f"{label}, of the ceiling": _percent(speed * 4 * count / ceilings[0]),
-        }
-        row |= {f"{label}, GB": peak, f"{label}, busy": busy.share}
-    for label, sample in (("generate", by_generate), ("step by step", by_steps), ("LocalSampler", by_decode)):
-        with Busy() as busy:
-            speed, peak = sampling(sample, config, options, device, dtype, rng)
-        step = count * dtype.itemsize + options.prompts * SAMPLES * _middle(options) * cache_bytes(config)
-        limit = options.prompts * SAMPLES * ceilings[1] / step
-        row |= {f"{label}, tok/s": f"{speed:.0f}", f"{label}, of the limit": _percent(speed / limit)}
-        row |= {f"{label}, GB": peak, f"{label}, busy": busy.share}
+    for label, work in WORK.items():
+        speed, peak, busy = work(config, options, device, dtype, random.Random(0))
+        limit = limits["tuning" if label == "tuning" else "sampling"]
+        found = {f"{label}, tok/s": f"{speed:.0f}", f"{label}, of the limit": _percent(speed / limit)}
+        found |= {f"{label}, GB": peak, f"{label}, busy": busy}
+        print(name, found, flush=True)  # at once: a machine that is lent may be taken back
+        row |= found
     return row
 
 
 def tuning(config, options, device, dtype, rng):
-    """(real tokens a second, peak memory) of the kit's own training loop; the first half of the steps warms up."""
-    settings, stamps = LoraSettings(max_steps=options.steps, epochs=1000, batch_size=options.batch, save_steps=0), []
+    """(real tokens a second, peak memory, busy share) of the kit's own training loop.
+
+    The first third of the steps warms up, the second is measured, the last is watched, which costs some time.
+    """
+    settings = LoraSettings(max_steps=options.steps, epochs=1000, batch_size=options.batch, save_steps=0)
     examples = [_example(config, rng, options) for _ in range(options.steps * options.batch)]
-    tokens = [len(example["input_ids"]) for example in examples]
-    with tempfile.TemporaryDirectory() as folder:
+    tokens = statistics.mean(len(example["input_ids"]) for example in examples)
+    stamps, third = [], options.steps // 3
+
+    def note(*_):
+        if not stamps:
+            _forget(device)  # an attempt before may have had too little memory
+        stamps.append(time.monotonic())
+        if len(stamps) == 2 * third:
+            watched.start()
+
+    with tempfile.TemporaryDirectory() as folder, closing(Watched(device)) as watched:
         plan = Plan(
             name="random", model=lambda: _with_lora(_random(config, device, dtype), settings), tokenizer=_tokenizer(),
-            features=examples, validation=[], settings=settings, folder=Path(folder, "c"), key="", report=_stamp(stamps, device),
+            features=examples, validation=[], settings=settings, folder=Path(folder, "c"), key="", report=note,
             losses=Path(folder, "losses.jsonl"),
         )  # fmt: skip
         train(plan)
-    half = len(stamps) // 2
-    seconds = stamps[-1] - stamps[half - 1]
-    return statistics.mean(tokens) * options.batch * (len(stamps) - half) / seconds, _peak(device)
+    return tokens * options.batch * third / (stamps[2 * third - 1] - stamps[third - 1]), _peak(device), watched.share
 
 
 def sampling(sample, config, options, device, dtype, rng):
-    """(tokens a second, peak memory) of 32 samples for each prompt; a first, short run warms up."""
+    """(tokens a second, peak memory, busy share) of 32 samples for each prompt; a first, short run warms up."""
     model = _random(config, device, dtype).eval()
     prompts = [_ids(config, rng, _scaled(PROMPT, options)) for _ in range(options.prompts)]
     sample(model, prompts, 4)
@@ -106,7 +107,11 @@ def sampling(sample, config, options, device, dtype, rng):
     started = time.monotonic()
     sample(model, prompts, options.answer)
     _wait(device)
-    return len(prompts) * SAMPLES * options.answer / (time.monotonic() - started), _peak(device)
+    speed, peak = len(prompts) * SAMPLES * options.answer / (time.monotonic() - started), _peak(device)
+    with closing(Watched(device)) as watched:
+        watched.start()
+        sample(model, prompts, min(32, options.answer))
+    return speed, peak, watched.share
 
 
 def by_decode(model, prompts, tokens):
@@ -143,29 +148,38 @@ def bandwidth_ceiling(device, size=2**30):
     return 2 * source.numel() / _fastest(lambda: target.copy_(source), device)
 
 
-class Busy:
-    """The share of time in which the GPU ran a kernel, as nvidia-smi counts it; "-" where there is none."""
+class Watched:
+    """The share of time in which the GPU ran a kernel, from start() to close(); "-" where there is none."""
 
-    def __enter__(self):
-        self.readings = []
-        command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "250"]
-        try:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        except FileNotFoundError:
-            self.process = None
-            return self
-        threading.Thread(target=lambda: self.readings.extend(self.process.stdout), daemon=True).start()
-        return self
+    def __init__(self, device):
+        self.device, self.profile, self.share = device, None, "-"
 
-    def __exit__(self, *_):
-        if self.process:
-            self.process.terminate()
+    def start(self):
+        if self.device == "cuda":
+            _wait(self.device)
+            self.profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+            self.profile.start()
 
-    @property
-    def share(self):
-        """The median of its readings, a quarter of a second apart."""
-        readings = [int(line) for line in self.readings if line.strip().isdigit()]
-        return f"{statistics.median(readings)} %" if readings else "-"
+    def close(self):
+        if self.profile is None:
+            return
+        _wait(self.device)
+        self.profile.stop()
+        on_gpu = [e for e in self.profile.events() if e.device_type is torch.autograd.DeviceType.CUDA]
+        spans = sorted((e.time_range.start, e.time_range.end) for e in on_gpu)
+        busy, until = 0.0, spans[0][0]
+        for start, end in spans:
+            busy += max(0.0, end - max(start, until))
+            until = max(until, end)
+        self.share = _percent(busy / (until - spans[0][0]))
+
+
+WORK = {
+    "tuning": tuning,
+    "generate": partial(sampling, by_generate),
+    "step by step": partial(sampling, by_steps),
+    "LocalSampler": partial(sampling, by_decode),
+}
 
 
 def table(rows):
@@ -226,17 +240,6 @@ def _scaled(span, options):
 def _middle(options):
     """The length of a sequence halfway through its answer."""
     return statistics.mean(_scaled(PROMPT, options)) + options.answer / 2
-
-
-def _stamp(stamps, device):
-    """Notes the time of each step; the peak of memory counts from the first: an attempt before may have had too little."""
-
-    def note(*_):
-        if not stamps:
-            _forget(device)
-        stamps.append(time.monotonic())
-
-    return note
 
 
 def _fastest(work, device):

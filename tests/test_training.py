@@ -306,3 +306,25 @@ def test_logits_of_what_counts_alone_and_no_mask_give_the_same_loss(tiny_model, 
     whole = tokenizer.pad([dict(input_ids=f["input_ids"]) for f in features], return_tensors="pt")
     labels = torch.tensor([features[0]["labels"], features[1]["labels"] + [-100] * 2])
     assert torch.allclose(found, model(**whole, labels=labels).loss, atol=1e-6)
+
+
+def test_what_a_layer_reads_is_not_turned_into_float32_and_back(tiny_model, tmp_path, monkeypatch):
+    import torch
+
+    from nextkit import finetuning
+    from nextkit.finetuning import training
+
+    read, with_lora = set(), finetuning._with_lora
+
+    def watched(model, settings):
+        model = with_lora(model, settings)
+        layers = [module for name, module in model.named_modules() if name.endswith("lora_A.default")]
+        for layer in layers[2:]:  # the first read what the embedding gives
+            layer.register_forward_pre_hook(lambda _, given: read.add(given[0].dtype))
+        return model
+
+    for module in (finetuning, training):
+        monkeypatch.setattr(module, "best_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(finetuning, "_with_lora", watched)
+    finetune(tiny_model, EXAMPLES, tmp_path / "adapter", replace(SETTINGS, max_steps=2))
+    assert read == {torch.bfloat16}

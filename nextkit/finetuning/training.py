@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from accelerate.utils.memory import clear_device_cache
+from peft.helpers import disable_input_dtype_casting
 from transformers import (
     DataCollatorForSeq2Seq,
     EarlyStoppingCallback,
@@ -36,7 +37,6 @@ from nextkit.records import whole
 from nextkit.sampling.loading import best_dtype, pick_device
 
 EVALUATIONS = 10  # of the held-out loss in a run
-COMPILED = 100, 300_000_000  # steps and parameters from which on a model's layers are compiled, on a GPU
 TABLES = ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")  # the Trainer's; the last needs IPython
 
 
@@ -141,11 +141,6 @@ def is_main():
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def on_cuda():
-    """Whether there is a GPU of the kind that compiled layers are made for."""
-    return torch.cuda.is_available()
-
-
 def on_cpu():
     """Whether there is no accelerator."""
     return not (torch.cuda.is_available() or torch.backends.mps.is_available())
@@ -157,17 +152,16 @@ def _attempt(plan, fit):
     order = schedule([len(feature["input_ids"]) for feature in plan.features], plan.settings, plan.steps, pieces)
     # no process may go without a micro-batch: a token without a label adds nothing to the loss
     nothing = [dict(input_ids=[plan.tokenizer.pad_token_id], labels=[-100])]
-    model = plan.model()
-    if _is_worth_compiling(plan, model):
-        compile_layers(model)
     trainer = AnswerTrainer(
-        model=model,
+        model=plan.model(),
         args=_arguments(plan, fit),
         train_dataset=[[plan.features[i] for i in numbers] or nothing for numbers in order],
         eval_dataset=_slices(plan.validation, 1) or None,  # each weighs the same, however much the memory holds
         data_collator=Collator(plan.tokenizer),
     )
-    with closing(Bar(disable=plan.report is not None or not is_main())) as bar:
+    # peft would turn what a layer reads into float32, only for autocast to turn it back
+    as_they_are = disable_input_dtype_casting(trainer.model, active=trainer.args.bf16)
+    with as_they_are, closing(Bar(disable=plan.report is not None or not is_main())) as bar:
         _listen(trainer, plan, bar)
         trainer.train(resume_from_checkpoint=last_checkpoint(plan.folder, before=plan.steps))
     trainer.accelerator.wait_for_everyone()  # one may still read a checkpoint that another is about to delete
@@ -205,19 +199,6 @@ class AnswerTrainer(Trainer):
             return super().compute_loss(model, inputs | dict(labels=labels, shift_labels=labels), *args, **how)
         finally:
             chosen.remove()
-
-
-def _is_worth_compiling(plan, model):
-    """Whether the minute that it takes comes back: what a layer does between its products is then done at once."""
-    return on_cuda() and plan.steps >= COMPILED[0] and model.num_parameters() >= COMPILED[1]
-
-
-def compile_layers(model):
-    """Compile the layers of a model, which are alike, so that one compilation serves all, for batches of any length."""
-    names = set(getattr(model, "_no_split_modules", None) or ())
-    for module in model.modules():
-        if type(module).__name__ in names:
-            module.compile(dynamic=True)
 
 
 def _arguments(plan, fit):
