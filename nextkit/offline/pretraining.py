@@ -100,16 +100,12 @@ RECIPES = {
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
     "real": PretrainSettings(
         Shape(384, 10, 6, 1024),
-        (
-            Phase(240_000, 160_000_000, 0.36, 2e-3),
-            Phase(160_000, 100_000_000, 0.85, 1.5e-3),
-            Phase(40_000, 15_000_000, 0.33, 7e-4),
-        ),
+        (Phase(350_000, 275_000_000, 0.8, 2e-3, renamed=0.5),),
         corpus="real",
         vocabulary=4096,
         longest=900,
         positions=1280,
-        batch_tokens=49_152,
+        batch_tokens=98_304,
         warmup=200,
     ),
 }
