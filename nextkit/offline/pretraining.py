@@ -96,6 +96,10 @@ RECIPES = {
             Phase(15_000, 3_000_000, 0.42, 1e-3, renamed=0.4),
         ),
     ),
+    # What the base's network can hold: read on a GPU, in one phase, and never made weak.
+    "skilled": PretrainSettings(
+        Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 0.85, 3e-3, renamed=0.4),), batch_tokens=24_576
+    ),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
     "real": PretrainSettings(
