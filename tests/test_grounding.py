@@ -124,6 +124,11 @@ def test_a_variable_belongs_to_its_call():
     ]
 
 
+def test_a_part_that_changes_later_leaves_no_doubt_about_the_whole_before():
+    grown = run("def f(n):\n    xs = [n] * 20\n    xs[0] += 1\n    return xs", "assert f(5) == 1")
+    assert [claim.holds for claim in check_claims("At step 1 xs is [4]. At step 2 xs is [4].", grown)] == [False, None]
+
+
 def test_a_value_shortened_with_dots_agrees_at_both_ends():
     long = run("def f(xs):\n    return xs", f"assert f({list(range(40))}) == 1")
     assert [holds for *_, holds, _ in claims("(0) xs=[0, 1,...39]; (0) xs=[0, 2,...39]", long)] == [True, False]

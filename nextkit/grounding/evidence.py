@@ -117,7 +117,9 @@ def has_value(index, path, said, trace):
     for holds, step in answers:
         if holds:
             return True, step if index is None else index
-    partly = any(name.startswith((path + "[", path + ".")) for step in trace.steps for name, _ in step.changes)
+    since = values[-1][0] if values and index is not None else -1
+    later = [step for step in trace.steps if since < step.index and (index is None or step.index <= index)]
+    partly = any(name.startswith((path + "[", path + ".")) for step in later for name, _ in step.changes)
     cut = trace.truncated and not (answers and answers[-1][1] == index)
     unsure = not answers or partly or cut or any(holds is None for holds, _ in answers)  # also of a whole not read
     return (None, None) if unsure else (False, answers[-1][1] if index is None else index)
