@@ -1,6 +1,6 @@
 """Tuning and sampling on a GPU, as shares of what the card itself reaches.
 
-    PYTHONPATH=. python benchmarks/gpu.py                       # under ten minutes; writes its section of README.md
+    PYTHONPATH=. python benchmarks/gpu.py                       # writes its section of README.md
     python benchmarks/gpu.py --shapes tiny --steps 6 --dry      # tries the benchmark itself, on any machine
 
 Weights are random: they do not matter for speed. The ceilings are measured in the same run: bf16 matrix products for
@@ -8,7 +8,7 @@ tuning, which needs 4 operations a parameter and token (forward, and backward to
 for sampling, where the limit is that of reading the weights once, and every sequence's whole cache, for a token of each
 (LocalSampler reads a prompt's cache once for all of its samples, so it may go beyond it). Texts are as long as real
 ones: prompts of 500 to 900 tokens, answers of 150 to 350. "Step by step" is LocalSampler without its recording. What is
-measured is printed at once, and written to the folder OUT where there is one, so that nothing is lost with the machine.
+measured is printed at once, so that nothing is lost with the machine; the table goes to the folder OUT too, if there is one.
 """
 
 import argparse

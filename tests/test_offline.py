@@ -266,7 +266,8 @@ def test_matrices_are_trained_together_as_they_are_one_by_one():
 
     torch.manual_seed(0)
     ours = [torch.nn.Parameter(torch.randn(shape)) for shape in ((8, 8), (24, 8), (8, 24), (24, 8))]
-    theirs = [torch.nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    before = [matrix.detach().clone() for matrix in ours]
+    theirs = [torch.nn.Parameter(matrix.clone()) for matrix in before]
     how = dict(lr=0.1, weight_decay=0.01, momentum=0.95)
     optimizers = Muon(ours, **how), torch.optim.Muon(theirs, adjust_lr_fn="match_rms_adamw", **how)
     for _ in range(4):
@@ -275,5 +276,5 @@ def test_matrices_are_trained_together_as_they_are_one_by_one():
             other.grad = one.grad.clone()
         for optimizer in optimizers:
             optimizer.step()
-    for one, other in zip(ours, theirs, strict=True):  # torch's computes in bf16 everywhere
-        assert (one - other).norm() < 0.01 * other.norm()
+    for one, other, start in zip(ours, theirs, before, strict=True):  # torch's computes in bf16 everywhere
+        assert (one - other).norm() < 0.02 * (other - start).norm()

@@ -36,7 +36,10 @@ class Muon(torch.optim.Optimizer):
     def _momenta(self, matrices, momentum):
         """The gradients with Nesterov momentum; what is remembered of earlier ones is brought up to date."""
         grads = [matrix.grad for matrix in matrices]
-        kept = [self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix)) for matrix in matrices]
+        for matrix in matrices:
+            if "momentum_buffer" not in self.state[matrix]:
+                self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
+        kept = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
         torch._foreach_lerp_(kept, grads, 1 - momentum)
         return torch._foreach_lerp(grads, kept, momentum)
 

@@ -4,7 +4,7 @@ from nextkit.sampling.cache import remember
 
 # Ended rows are dropped when fewer than this share still goes on: dropping copies the cache, and on a GPU a step must be
 # recorded anew; keeping wastes a row.
-COMPACT = {"cpu": 0.75, "cuda": 0.5}
+COMPACT, COMPACT_RECORDED = 0.75, 0.5
 # Texts that end an answer are looked for in its last tokens, now and then: it costs a decoding a row. A GPU is asked
 # no more often which rows have ended: at each question it waits.
 STOP_EVERY, STOP_WINDOW = 8, 24
@@ -20,7 +20,7 @@ def decode(model, prompts, n, *, temperature, max_tokens, seed, eos, ended=None,
     import torch
 
     device, generator = model.device, torch.Generator(model.device).manual_seed(seed)
-    every, compact = STOP_EVERY if device.type == "cuda" else 1, COMPACT.get(device.type, 0.75)
+    every, compact = (STOP_EVERY, COMPACT_RECORDED) if device.type == "cuda" else (1, COMPACT)
     with torch.inference_mode():
         cache = remember(model, n, max_tokens)
         logits = cache.read(*_left_padded(prompts, device)).repeat_interleave(n, 0)  # (rows, vocabulary)
