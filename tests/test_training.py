@@ -18,16 +18,18 @@ EXAMPLES = [Example(f"t/{k % 5}", "def f(x):\n# Why:", f" no\n# Fix:\n{'x' * (k 
 SETTINGS = LoraSettings(rank=4, alpha=8, epochs=4, max_steps=10, batch_size=4, learning_rate=1e-2, save_steps=4)
 
 
-@pytest.fixture(autouse=True)
-def in_float32(monkeypatch):
-    """Sums in another order must not differ, so no bfloat16."""
+@pytest.fixture(autouse=True, scope="module")
+def in_float32():
+    """Sums in another order must not differ, so no bfloat16, which some processors compute in."""
     import torch
 
     from nextkit import finetuning
     from nextkit.finetuning import training
 
-    for module in (finetuning, training):
-        monkeypatch.setattr(module, "best_dtype", lambda device: torch.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (finetuning, training):
+            patch.setattr(module, "best_dtype", lambda device: torch.float32)
+        yield
 
 
 @pytest.fixture(scope="module")
