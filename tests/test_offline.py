@@ -200,15 +200,30 @@ def draw_here(command, input):
     return subprocess.CompletedProcess(command, 0)
 
 
-def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, monkeypatch):
-    texts = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
-    monkeypatch.setattr(pretraining, "draw_corpus", lambda count, *_: texts[:count])
+TEXTS = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
+TINY = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
+
+
+@pytest.fixture
+def drawn_texts(monkeypatch):
+    """Pretraining reads TEXTS, and draws them in this process."""
+    monkeypatch.setattr(pretraining, "draw_corpus", lambda count, *_: TEXTS[:count])
     monkeypatch.setattr(pretraining.subprocess, "run", draw_here)
-    settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
-    whole = pretrain(tmp_path / "whole", settings)
-    pretrain(tmp_path / "broken", replace(settings, phases=settings.phases[:1]))
-    resumed = pretrain(tmp_path / "broken", settings)
+
+
+def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, drawn_texts):
+    whole = pretrain(tmp_path / "whole", TINY)
+    pretrain(tmp_path / "broken", replace(TINY, phases=TINY.phases[:1]))
+    resumed = pretrain(tmp_path / "broken", TINY)
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+
+
+def test_pretraining_begins_with_the_weights_and_the_tokenizer_of_a_model(tmp_path, drawn_texts):
+    first = pretrain(tmp_path / "first", TINY)
+    same = (replace(TINY.phases[0], learning_rate=0.0),)
+    second = pretrain(tmp_path / "second", replace(TINY, begin=str(first), phases=same, seed=5))
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
 def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):

@@ -22,10 +22,10 @@ def main():
     corpus.add_argument("--count", type=int, default=5)
     corpus.add_argument("--corpus", choices=("offline", "real"), default="offline")
     corpus.set_defaults(run=_corpus)
-    training = commands.add_parser("pretrain", help="pretrain a model from scratch")
+    training = commands.add_parser("pretrain", help="pretrain a model")
     training.add_argument("model", choices=RECIPES)
     training.add_argument("--out", type=Path, required=True, help="folder for the model; a run found there goes on")
-    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--seed", type=int, help="by default the recipe's")
     training.set_defaults(run=_pretrain)
     arguments = parser.parse_args()
     arguments.run(arguments)
@@ -43,7 +43,9 @@ def _corpus(arguments):
 
 
 def _pretrain(arguments):
-    settings = replace(RECIPES[arguments.model], seed=arguments.seed)
+    settings = RECIPES[arguments.model]
+    if arguments.seed is not None:
+        settings = replace(settings, seed=arguments.seed)
     print("model in", pretrain(arguments.out, settings))
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from nextkit.offline.corpus import draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import FIX, WHY
 from nextkit.records import whole
-from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
+from nextkit.sampling.loading import best_dtype, load_model, load_tokenizer, pick_device, prefer_flash, resolve_model
 
 TOGETHER = 1000  # documents that a processor tokenizes at once
 DRAW = f"import pickle, sys; from {__name__} import _write_phase; _write_phase(*pickle.load(sys.stdin.buffer))"
@@ -66,7 +66,8 @@ class PretrainSettings:
     batch. prompt_weight: weight of the loss on what stands before the answer. edit_weight: on the rationale and on
     the lines of the fix that are not in the buggy program; the lines copied from it weigh 1. corpus: "offline" or
     "real", see `nextkit.offline.corpus`. vocabulary: of the tokenizer, which is trained on the corpus. longest:
-    tokens; longer documents are left out. positions: how many tokens the network can read.
+    tokens; longer documents are left out. positions: how many tokens the network can read. begin: a model of that shape
+    to go on from, with its tokenizer; by default an empty network.
     """
 
     shape: Shape
@@ -80,25 +81,22 @@ class PretrainSettings:
     vocabulary: int = 1024
     longest: int = 420
     positions: int = 640
+    begin: str | None = None
 
 
-# The base learns the language from mostly wrong repairs, the skill from mostly right ones, and is then made to use it
-# only at times: the last phase is what makes it weak. Skill and weakness are taught twice, the second time with names
-# that no other task has: the two later phases went on from the weights of the three before, rounded to bf16.
+# What the network can hold, read on a GPU in one phase and never made weak.
+SKILLED = PretrainSettings(
+    Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 0.85, 3e-3, renamed=0.4),), batch_tokens=24_576
+)
+# The base is that model made weak: it goes on with documents of which half are wrong, which it learns to write as well.
 RECIPES = {
-    "base": PretrainSettings(
-        Shape(192, 6, 3, 512),
-        (
-            Phase(85_000, 18_000_000, 0.36, 3e-3),
-            Phase(48_000, 10_000_000, 0.85, 2e-3),
-            Phase(15_000, 3_000_000, 0.33, 1e-3),
-            Phase(60_000, 12_000_000, 0.85, 2e-3, renamed=0.4),
-            Phase(15_000, 3_000_000, 0.42, 1e-3, renamed=0.4),
-        ),
-    ),
-    # What the base's network can hold: read on a GPU, in one phase, and never made weak.
-    "skilled": PretrainSettings(
-        Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 0.85, 3e-3, renamed=0.4),), batch_tokens=24_576
+    "skilled": SKILLED,
+    "base": replace(
+        SKILLED,
+        begin="offline-skilled",
+        phases=(Phase(15_000, 3_000_000, 0.5, 1e-3, renamed=0.4),),
+        batch_tokens=8192,
+        seed=1000,
     ),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
@@ -116,7 +114,7 @@ RECIPES = {
 
 
 def pretrain(out, settings, *, every=300, device=None):
-    """Pretrain a model from scratch and save it, with its tokenizer, in Hugging Face layout under `out`.
+    """Pretrain a model as `settings` say and save it, with its tokenizer, in Hugging Face layout under `out`.
 
     every: steps between checkpoints; a run found in `out` goes on from its last one, on whatever device. device: a name
     of torch's, by default the best there is. Returns `out`.
@@ -128,7 +126,7 @@ def pretrain(out, settings, *, every=300, device=None):
     out.mkdir(parents=True, exist_ok=True)
     prefer_flash(device)
     tokenizer = _tokenizer(out, settings)
-    model = build_model(settings.shape, len(tokenizer), settings.positions).to(device)
+    model = _network(settings, len(tokenizer)).to(device)
     optimizers = _optimizers(model)
     state = _resume(out, model, optimizers)
     for number in range(state["phase"], len(settings.phases)):
@@ -138,15 +136,29 @@ def pretrain(out, settings, *, every=300, device=None):
 
 
 def _tokenizer(out, settings):
-    """The tokenizer of a run found in `out`, else one trained on the first documents of the first phase."""
+    """The tokenizer of a run found in `out`, else that of the model to begin with, else one trained on the corpus."""
     from transformers import AutoTokenizer
 
     if not (out / "tokenizer.json").exists():
-        count = min(8000, settings.phases[0].documents)
-        first = settings.phases[0]
-        texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed, first.variety)
-        train_tokenizer(texts, settings.vocabulary, settings.positions).save_pretrained(out)
+        begun = load_tokenizer(resolve_model(settings.begin)) if settings.begin else _train_tokenizer(settings)
+        begun.save_pretrained(out)
     return AutoTokenizer.from_pretrained(out)
+
+
+def _train_tokenizer(settings):
+    """A tokenizer trained on the first documents of the first phase."""
+    first = settings.phases[0]
+    count = min(8000, first.documents)
+    texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed, first.variety)
+    return train_tokenizer(texts, settings.vocabulary, settings.positions)
+
+
+def _network(settings, vocabulary):
+    """What the first step trains: an empty network, or the weights of the model to begin with."""
+    model = build_model(settings.shape, vocabulary, settings.positions)
+    if settings.begin:
+        model.load_state_dict(load_model(resolve_model(settings.begin)).state_dict())
+    return model
 
 
 def _read(out, model, optimizers, state, settings, every):
