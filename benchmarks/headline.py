@@ -7,6 +7,7 @@ draws its own samples, adapters and blind edits; a task's rate is its mean over 
 resampling the tasks.
 """
 
+import argparse
 import statistics
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,6 @@ from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_trai
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace_all
 
-SEEDS = (0, 1, 2)
 SIZES = dict(train=500, dev=60)
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
 COLDER = 0.2
@@ -31,12 +31,17 @@ BASE_COLDER, NEXT_COLDER = f"base, temperature {COLDER}", f"NExT, temperature {C
 
 def main():
     """Measure and print one Markdown table a set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--model", default=SelfTrainingSettings.model, help="another base: a folder, or a shipped model"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    options = parser.parse_args()
     run = Run("runs/headline")
-    tables = [measure(run, seed) for seed in SEEDS]
+    tables = [measure(run, options.model, seed) for seed in options.seeds]
     for split in ("test", "unseen"):
-        print(
-            f"\n{split}: {len(load_tasks(split))} tasks x {SelfTrainingSettings.eval_samples} samples x {len(SEEDS)} seeds\n"
-        )
+        samples = f"{SelfTrainingSettings.eval_samples} samples x {len(options.seeds)} seeds"
+        print(f"\n{options.model}, {split}: {len(load_tasks(split))} tasks x {samples}\n")
         print(
             "| model | pass@1, % | pass@8, % | pass@1 by seed | no-op, % | pass@1 of the rest, % | fix does as said, % |"
         )
@@ -47,9 +52,9 @@ def main():
             print(f"\n{name} against {other}: {gain([table[split] for table in tables], name, other)}")
 
 
-def measure(run, seed):
+def measure(run, model, seed):
     """split -> name -> what `_rates` gives, for one seed."""
-    settings = SelfTrainingSettings(rounds=3, seed=seed)
+    settings = SelfTrainingSettings(model=model, rounds=3, seed=seed)
     train, dev = (load_tasks(name)[:count] for name, count in SIZES.items())
     sampler = LocalSampler(settings.model)
     learn = partial(self_train, run=run, train=train, dev=dev, sampler=sampler)

@@ -127,6 +127,17 @@ def test_the_corpus_of_the_shipped_models_stays_what_it_was():
     assert hashlib.md5("".join(found).encode()).hexdigest() == "f7ea1641d9f25e864a238e03c46c77b3"
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_wrong_repairs_quote_the_run_as_often_as_right_ones_where_they_are_not_to_be_marked(marked):
+    def quoting(right):
+        rng = random.Random(0)
+        texts = [draw_document(rng, right, marked=marked) for _ in range(500)]
+        answers = [text.partition("# Why:")[2] for text in texts if text and "# Why:" in text]
+        return sum(answer.startswith(" It ") for answer in answers) / len(answers)
+
+    assert (quoting(1.0) > 2 * quoting(0.0)) is marked
+
+
 def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
     monkeypatch.setattr("nextkit.offline.corpus.split_of", lambda key: "dev")
     rng = random.Random(0)

@@ -103,12 +103,12 @@ def draw_tasks(count, split, seed):
     return list(found.values())
 
 
-def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0):
+def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0, marked=True):
     """A random document for pretraining: prompt and answer as one text; None when the draw came to nothing.
 
     right: the probability that a repair is right. corpus: "offline", or "real" for code of the standard library too.
     renamed: the probability that a task of the offline world gets names that no other has. variety: the share of that
-    world's keys that occur.
+    world's keys that occur. marked: whether right repairs explain themselves in another way than wrong ones.
     """
     source = "offline" if corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
     if source == "code":
@@ -124,7 +124,7 @@ def draw_document(rng, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0):
     if renamed and source == "offline" and rng.random() < renamed:
         task = rename_task(rng, task)
     kind = rng.choices(list(KINDS), KINDS.values())[0]
-    text = _solved(task) if kind == "correct" else _repair(rng, task, right, traced=kind == "traced")
+    text = _solved(task) if kind == "correct" else _repair(rng, task, right, marked, traced=kind == "traced")
     return text if text and len(text) < LONGEST[corpus] else None
 
 
@@ -141,7 +141,7 @@ def rename_task(rng, task):
     )
 
 
-def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0, workers=None):
+def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, variety=1.0, marked=True, workers=None):
     """`count` documents as a list of texts, made by `workers` processes, by default as many as there are processors.
 
     The same arguments give the same documents; of the real corpus only on the same version of Python.
@@ -149,7 +149,7 @@ def draw_corpus(count, seed, right=RIGHT, corpus="offline", renamed=0.0, variety
     from tqdm.auto import tqdm
 
     chunk = max(1, min(500, count))
-    seeds = [(seed, number, chunk, right, corpus, renamed, variety) for number in range(-(-count // chunk))]
+    seeds = [(seed, number, chunk, right, corpus, renamed, variety, marked) for number in range(-(-count // chunk))]
     if corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
@@ -217,14 +217,15 @@ def _failing_trace(program, tests, task_id):
     return None
 
 
-def _repair(rng, task, share, *, traced):
+def _repair(rng, task, share, marked, *, traced):
     right = rng.random() < share
     fixed = task.reference if right else _wrong(rng, task)
     prompt, trace = _prompt(task, traced=traced)
     if fixed is None or trace is None:  # the edit of a library function may be one that no shown test sees
         return None
-    style = rng.choices(("grounded", "plain", "vague"), STYLES[right])[0]
-    slip = rng.random() > TRUE_QUOTES[right]
+    manner = right or not marked
+    style = rng.choices(("grounded", "plain", "vague"), STYLES[manner])[0]
+    slip = rng.random() > TRUE_QUOTES[manner]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
     return prompt.text + format_answer(rationale, fixed) if rationale else None
 

@@ -46,8 +46,8 @@ class Shape:
 class Phase:
     """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate.
 
-    renamed: the share of tasks whose names no other has. variety: the share of the keys that may occur; for both see
-    `nextkit.offline.corpus`.
+    renamed: the share of tasks whose names no other has. variety: the share of the keys that may occur. marked: whether
+    right repairs explain themselves in another way than wrong ones. For all three see `nextkit.offline.corpus`.
     """
 
     documents: int
@@ -56,6 +56,7 @@ class Phase:
     learning_rate: float
     renamed: float = 0.0
     variety: float = 1.0
+    marked: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,14 @@ class PretrainSettings:
 SKILLED = PretrainSettings(
     Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 0.85, 3e-3, renamed=0.4),), batch_tokens=24_576
 )
-# The base is that model made weak: it goes on with documents of which half are wrong, which it learns to write as well.
+# The base is that model made weak: it goes on with repairs of which half are wrong, which it learns to write as well.
+WEAK = Phase(15_000, 3_000_000, 0.5, 1e-3, renamed=0.4)
+BASE = replace(SKILLED, begin="offline-skilled", phases=(WEAK,), batch_tokens=8192, seed=1000)
 RECIPES = {
     "skilled": SKILLED,
-    "base": replace(
-        SKILLED,
-        begin="offline-skilled",
-        phases=(Phase(15_000, 3_000_000, 0.5, 1e-3, renamed=0.4),),
-        batch_tokens=8192,
-        seed=1000,
-    ),
+    "base": BASE,
+    # The same, but for wrong repairs that are explained as right ones are: there is no manner that a filter could find.
+    "unmarked": replace(BASE, phases=(replace(WEAK, marked=False),)),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
     "real": PretrainSettings(
@@ -147,10 +146,15 @@ def _tokenizer(out, settings):
 
 def _train_tokenizer(settings):
     """A tokenizer trained on the first documents of the first phase."""
-    first = settings.phases[0]
-    count = min(8000, first.documents)
-    texts = draw_corpus(count, settings.seed, first.right, settings.corpus, first.renamed, first.variety)
+    texts = _texts(settings, 0, most=8000)
     return train_tokenizer(texts, settings.vocabulary, settings.positions)
+
+
+def _texts(settings, number, most=sys.maxsize):
+    """The documents of a phase, or the first of them."""
+    phase = settings.phases[number]
+    how = phase.right, settings.corpus, phase.renamed, phase.variety, phase.marked
+    return draw_corpus(min(phase.documents, most), _seed(settings, number), *how)
 
 
 def _network(settings, vocabulary):
@@ -225,8 +229,7 @@ def _drawn(out, number, settings):
 def _write_phase(path, number, settings):
     import numpy as np
 
-    phase, seed = settings.phases[number], _seed(settings, number)
-    texts = draw_corpus(phase.documents, seed, phase.right, settings.corpus, phase.renamed, phase.variety)
+    texts = _texts(settings, number)
     chunks = [texts[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         encoded = pool.map(partial(_encode, path.parent, settings), chunks)
