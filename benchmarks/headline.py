@@ -54,7 +54,7 @@ def main():
 
 def measure(run, model, seed):
     """split -> name -> what `_rates` gives, for one seed."""
-    settings = SelfTrainingSettings(model=model, rounds=3, seed=seed)
+    settings = SelfTrainingSettings(model=model, seed=seed)
     train, dev = (load_tasks(name)[:count] for name, count in SIZES.items())
     sampler = LocalSampler(settings.model)
     learn = partial(self_train, run=run, train=train, dev=dev, sampler=sampler)

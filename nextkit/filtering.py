@@ -110,18 +110,19 @@ def _fixes(samples):
     return dict.fromkeys(sample.fix for sample in samples)
 
 
-def keep(samples, verdicts, *, per_task=4, distinct=True):
+def keep(samples, verdicts, *, per_task=4, distinct=False):
     """The samples that passed, as training examples (Algorithm 1, line 5).
 
     samples, verdicts: equal length, same order. per_task: at most so many a task, the first ones (the paper's cap is
-    not known; ours is 4; None for no cap). distinct: a program that passed twice counts once. Raises ValueError when
+    not known; ours is 4; None for no cap). distinct: whether a program that passed twice counts once, with the rationale
+    that came first; else what came often is learnt from often. Raises ValueError when
     the two differ in length.
     """
     passed = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status == "passed"]
     return _examples(_distinct(passed) if distinct else passed, per_task)
 
 
-def keep_random(samples, verdicts, *, count, seed=0, distinct=True):
+def keep_random(samples, verdicts, *, count, seed=0, distinct=False):
     """The control: `count` samples drawn at random from all that are Python, whether they passed or not.
 
     distinct: whether equal programs of a task are kept once. Raises ValueError when the two lists differ in length.

@@ -31,7 +31,7 @@ class SelfTrainingSettings:
     hard: float = _setting(0.5, "0.1", "tasks with a higher pass@1 under the base are left out (line 1)")
     hard_samples: int | None = _setting(None, "32", "samples that decide it; None: those of the first round")
     per_task: int | None = _setting(4, UNKNOWN, "kept samples of a task; None for no cap")
-    distinct: bool = _setting(True, UNKNOWN, "whether equal programs of a task are kept once")
+    distinct: bool = _setting(False, UNKNOWN, "whether equal programs of a task are kept once")
     kept: str = _setting("passed", "passed", "what is learnt from: passed, faithful (see grounding), or random samples")
     shown: str = _setting("trace", "trace", "of the failing run: trace, outcome (how the test ended), or nothing")
     style: str = _setting("inline", "inline", "how the trace is written, see naturalize")

@@ -77,8 +77,9 @@ def test_only_what_passed_is_kept(sample):
     assert [e.completion for e in kept] == ["a = 1"]
 
 
-def test_a_fix_that_passes_twice_is_learnt_from_once(sample):
-    assert len(keep([sample("a = 1"), sample("a  =  1  # same")], [verdict()] * 2)) == 1
+@pytest.mark.parametrize("distinct, kept", [(False, 2), (True, 1)])
+def test_a_fix_that_passes_twice_is_learnt_from_twice_or_once(sample, distinct, kept):
+    assert len(keep([sample("a = 1"), sample("a  =  1  # same")], [verdict()] * 2, distinct=distinct)) == kept
 
 
 def test_at_most_so_many_are_kept_a_task(sample):
@@ -154,5 +155,5 @@ def test_samples_of_another_task_are_not_judged(task, sample):
 
 def test_random_samples_may_be_equal_where_kept_ones_may(sample):
     samples, passed = [sample("x = 1")] * 3, [Verdict("t/1", "passed", 0)] * 3
-    assert len(keep_random(samples, passed, count=3)) == 1
-    assert len(keep_random(samples, passed, count=3, distinct=False)) == 3
+    assert len(keep_random(samples, passed, count=3)) == 3
+    assert len(keep_random(samples, passed, count=3, distinct=True)) == 1

@@ -75,14 +75,14 @@ def test_easy_tasks_are_left_out(tuned, tasks, tmp_path):
 def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):
     settings = replace(SETTINGS, kept="random", rounds=1, hard=1.0, seed=2)
     self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 1}))
-    assert len(tuned[0][1]) == 1
+    assert len(tuned[0][1]) == 2
 
 
 def test_in_later_rounds_the_control_trains_on_as_many_as_in_the_first(tuned, tasks, tmp_path):
     train = [replace(tasks[0][0], task_id=f"t/{number}") for number in range(4)]
     settings = replace(SETTINGS, kept="random", hard=1.0)
     self_train(settings, Run(tmp_path), train, tasks[1], sampler=Scripted({None: 2, "1": 0, "2": 0}))
-    assert [len(examples) for _, examples in tuned] == [4, 4]
+    assert [len(examples) for _, examples in tuned] == [8, 8]
 
 
 def test_tasks_that_share_an_id_are_refused(tasks, tmp_path):
@@ -244,7 +244,7 @@ def test_what_is_kept_may_be_what_is_faithful_too(tuned, tasks, tmp_path):
                 for row in rows
             ]
 
-    settings = replace(SETTINGS, rounds=1, kept="faithful", distinct=False)
+    settings = replace(SETTINGS, rounds=1, kept="faithful")
     self_train(settings, Run(tmp_path), *tasks, sampler=Talking({None: 2, "1": 2}))
     assert [example.completion[:10] for example in tuned[0][1]] == ["It returns"]
 
@@ -267,15 +267,16 @@ def test_what_is_shown_of_the_run_is_a_setting(tuned, tasks, tmp_path, shown, to
     assert [mark for mark in ("# (0)", "# got 0") if mark in model.prompts[None][0]] == told
 
 
-def test_equal_programs_may_be_kept_as_often_as_they_came(tuned, tasks, tmp_path):
-    settings = replace(SETTINGS, rounds=1, distinct=False)
+@pytest.mark.parametrize("distinct, kept", [(False, 2), (True, 1)])
+def test_equal_programs_are_kept_as_often_as_they_came_or_once(tuned, tasks, tmp_path, distinct, kept):
+    settings = replace(SETTINGS, rounds=1, distinct=distinct)
     self_train(settings, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 2}))
-    assert len(tuned[0][1]) == 2
+    assert len(tuned[0][1]) == kept
 
 
 def test_the_curve_counts_what_each_round_drew_solved_and_kept(tuned, tasks, tmp_path):
     curve = self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 2, "1": 3, "2": 4})).curve
-    assert list(curve.drawn) == [0, 4, 4] and list(curve.passed) == [0, 2, 3] and list(curve.kept) == [0, 1, 1]
+    assert list(curve.drawn) == [0, 4, 4] and list(curve.passed) == [0, 2, 3] and list(curve.kept) == [0, 2, 3]
     assert list(curve.dev_pass_at_1) == [0.5, 0.75, 1.0]
 
 
