@@ -1,8 +1,9 @@
 """The headline: NExT with the shipped base on the test set and on unseen families, over three seeds.
 
-    python benchmarks/headline.py        # two hours on two cores; resumes; prints the tables of the data card
+    python benchmarks/headline.py        # some hours on two cores; resumes; prints the tables of the data card
+    python benchmarks/headline.py --model FOLDER --seeds 0
 
-Nothing here chooses anything: of three rounds the best on dev counts, all other settings are the defaults. Each seed
+Nothing here chooses anything: of two rounds the best on dev counts, and all settings are the defaults. Each seed
 draws its own samples, adapters and blind edits; a task's rate is its mean over the seeds, and intervals come from
 resampling the tasks.
 """
