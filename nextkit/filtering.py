@@ -115,8 +115,7 @@ def keep(samples, verdicts, *, per_task=4, distinct=False):
 
     samples, verdicts: equal length, same order. per_task: at most so many a task, the first ones (the paper's cap is
     not known; ours is 4; None for no cap). distinct: whether a program that passed twice counts once, with the rationale
-    that came first; else what came often is learnt from often. Raises ValueError when
-    the two differ in length.
+    that came first; else what came often is learnt from often. Raises ValueError when the two differ in length.
     """
     passed = [s for s, v in _pairs(samples=samples, verdicts=verdicts) if v.status == "passed"]
     return _examples(_distinct(passed) if distinct else passed, per_task)
