@@ -16,8 +16,9 @@ from pathlib import Path
 from tracing import write_section
 
 from nextkit.evaluation import interval, pass_rates
-from nextkit.offline.corpus import draw_task
+from nextkit.offline.corpus import Mixture
 from nextkit.offline.pretraining import RECIPES, Phase, pretrain
+from nextkit.offline.repairs import draw_task
 from nextkit.runs import Run
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model
 from nextkit.tasks import DATA, load_tasks
@@ -41,7 +42,7 @@ def main():
 
 def trained(share):
     """Settings whose model has read this share of the combinations."""
-    phase = Phase(DOCUMENTS, TOKENS, 0.85, 3e-3, variety=share)
+    phase = Phase(DOCUMENTS, TOKENS, 3e-3, Mixture(0.85, variety=share))
     folder = OUT / f"model-{share:g}"
     if not (folder / "model.safetensors").exists():
         pretrain(begun(folder), replace(RECIPES["proxy"], phases=(phase,)))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextkit.grounding import agreement, check_claims, claims_table, faithful, grounded, truth
-from nextkit.offline.corpus import draw_task, failing_trace
 from nextkit.offline.rationales import write_rationale
+from nextkit.offline.repairs import draw_task, failing_trace
 from nextkit.sandbox import Verdict
 from nextkit.tracing import trace, trace_in_process
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from nextkit.offline import library
-from nextkit.offline.corpus import _edited, draw_document
+from nextkit.offline.corpus import Mixture, _edited, draw_document
 from nextkit.offline.rationales import agrees
 from nextkit.prompting import FIX, parse_completion
 
@@ -56,7 +56,7 @@ def test_a_task_is_one_edit_of_a_function_that_passes_all_of_its_tests():
 
 def test_the_real_corpus_holds_repairs_of_both_worlds_and_plain_code():
     rng = random.Random(0)
-    documents = [text for text in (draw_document(rng, corpus="real") for _ in range(150)) if text]
+    documents = [text for text in (draw_document(rng, Mixture(corpus="real")) for _ in range(150)) if text]
     entries = {function.entry for function in library.functions()}
     code = [text for text in documents if text.startswith("# Code:\n")]
     repairs = [text for text in documents if FIX in text]
@@ -68,7 +68,7 @@ def test_the_real_corpus_holds_repairs_of_both_worlds_and_plain_code():
 
 def test_a_repair_of_the_real_corpus_is_read_as_one():
     rng = random.Random(1)
-    texts = (draw_document(rng, right=1.0, corpus="real") for _ in range(60))
+    texts = (draw_document(rng, Mixture(1.0, corpus="real")) for _ in range(60))
     answers = [text.split("\n# Why:")[1] for text in texts if text and FIX in text]
     assert answers and all(parse_completion(answer).fix for answer in answers)
 

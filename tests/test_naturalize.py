@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nextkit.naturalize import STYLES, count_tokens, naturalize, shorten, strip_trace
-from nextkit.offline.corpus import draw_task, failing_trace
+from nextkit.offline.repairs import draw_task, failing_trace
 from nextkit.tracing import trace_in_process
 
 SEPARATE = "def separate(lst):\n    odd = []\n    for n in lst:\n        if n % 2 == 0:\n            odd.append(n)\n    return odd"

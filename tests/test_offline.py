@@ -11,13 +11,17 @@ import pytest
 
 from nextkit.datasets.mutate import WEIGHTS, all_edits
 from nextkit.offline import corpus, pretraining
-from nextkit.offline.corpus import (
+from nextkit.offline.corpus import Mixture, draw_corpus, draw_document
+from nextkit.offline.execution import MEMORY, run
+from nextkit.offline.families import FAMILIES, UNSEEN
+from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
+from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
+from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
+from nextkit.offline.repairs import (
     HIDDEN,
     SHOWN,
     SPLITS,
     _shape,
-    draw_corpus,
-    draw_document,
     draw_task,
     draw_tasks,
     failing_trace,
@@ -25,16 +29,12 @@ from nextkit.offline.corpus import (
     rename_task,
     split_of,
 )
-from nextkit.offline.execution import MEMORY, run
-from nextkit.offline.families import FAMILIES, UNSEEN
-from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
-from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
-from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import parse_completion
 from nextkit.tasks import DATA, load_tasks
 
 SETS = ["train", "dev", "test", "unseen"]
+UNTOLD = "untold"
 
 
 def tasks_drawn(count, seed=1):
@@ -115,7 +115,17 @@ def test_keys_never_cross_from_one_shipped_set_to_another():
     assert sum(map(len, keys)) == len(set().union(*keys))
 
 
-@pytest.mark.parametrize("name", SETS)
+def test_an_untold_task_returns_one_of_its_figures_where_another_is_expected_and_no_third_would_do():
+    for task in load_tasks(UNTOLD):
+        assert split_of(task.meta["key"]) == "test" and task.split == UNTOLD
+        head, _, wanted = task.reference.rpartition("return ")
+        figures = set(re.findall(r"^    (\w+) = -?\d+$", task.reference, re.M))
+        for figure in figures:
+            assert (failing_trace(replace(task, buggy=f"{head}return {figure}")) is None) is (figure == wanted)
+        assert task.buggy in {f"{head}return {figure}" for figure in figures - {wanted}}
+
+
+@pytest.mark.parametrize("name", [*SETS, UNTOLD])
 def test_a_shipped_set_is_what_its_seed_draws(name):
     assert load_tasks(name)[:10] == draw_tasks(10, name, seed=0)
 
@@ -123,7 +133,7 @@ def test_a_shipped_set_is_what_its_seed_draws(name):
 def test_the_corpus_of_the_shipped_models_stays_what_it_was():
     rng, found = random.Random("corpus/0/0"), []
     while len(found) < 8:
-        found += filter(None, [draw_document(rng, 0.36)])
+        found += filter(None, [draw_document(rng, Mixture(0.36))])
     assert hashlib.md5("".join(found).encode()).hexdigest() == "f7ea1641d9f25e864a238e03c46c77b3"
 
 
@@ -131,7 +141,7 @@ def test_the_corpus_of_the_shipped_models_stays_what_it_was():
 def test_wrong_repairs_quote_the_run_as_often_as_right_ones_where_they_are_not_to_be_marked(marked):
     def quoting(right):
         rng = random.Random(0)
-        texts = [draw_document(rng, right, marked=marked) for _ in range(500)]
+        texts = [draw_document(rng, Mixture(right, marked=marked)) for _ in range(500)]
         answers = [text.partition("# Why:")[2] for text in texts if text and "# Why:" in text]
         return sum(answer.startswith(" It ") for answer in answers) / len(answers)
 
@@ -139,9 +149,9 @@ def test_wrong_repairs_quote_the_run_as_often_as_right_ones_where_they_are_not_t
 
 
 def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
-    monkeypatch.setattr("nextkit.offline.corpus.split_of", lambda key: "dev")
+    monkeypatch.setattr("nextkit.offline.repairs.split_of", lambda key: "dev")
     rng = random.Random(0)
-    assert not any(draw_document(rng) for _ in range(20))
+    assert not any(draw_document(rng, Mixture()) for _ in range(20))
 
 
 def test_every_edit_that_the_corpus_draws_can_be_stated_and_is_understood():
@@ -187,7 +197,7 @@ def test_a_grounded_rationale_is_truthful_and_a_slip_is_not():
 
 def test_a_document_ends_in_an_answer_that_parses_back():
     rng = random.Random(0)
-    text = next(d for d in (draw_document(rng) for _ in range(500)) if d and "# Fix:" in d)
+    text = next(d for d in (draw_document(rng, Mixture()) for _ in range(500)) if d and "# Fix:" in d)
     answer = parse_completion(text.split("# Why:")[1])
     assert answer.rationale and answer.fix.startswith("def ")
 
@@ -212,7 +222,7 @@ def draw_here(command, input):
 
 
 TEXTS = ["# Task: add\n# Buggy:\ndef f(x):\n    return x - 1\n# Why: no\n# Fix:\ndef f(x):\n    return x + 1"] * 30
-TINY = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 0.5, 1e-3), Phase(30, 900, 0.9, 1e-3)), 200)
+TINY = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 1e-3, Mixture()), Phase(30, 900, 1e-3, Mixture(0.9))), 200)
 
 
 @pytest.fixture
@@ -238,8 +248,8 @@ def test_pretraining_begins_with_the_weights_and_the_tokenizer_of_a_model(tmp_pa
 
 
 def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
-    settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(12, 900, 0.5, 1e-3),))
-    texts = draw_corpus(12, 0, 0.5)
+    settings = PretrainSettings(Shape(32, 1, 2, 64), (Phase(12, 900, 1e-3, Mixture()),))
+    texts = draw_corpus(12, 0, Mixture())
     tokenizer = train_tokenizer(texts)
     tokenizer.save_pretrained(tmp_path)
     path = pretraining._drawn(tmp_path, 0, settings)
@@ -268,7 +278,7 @@ def test_a_corpus_holds_only_the_share_of_keys_that_it_is_to_hold(monkeypatch):
     drawn, draw = [], corpus.draw_task
     monkeypatch.setattr(corpus, "draw_task", lambda rng, **how: drawn.append(draw(rng, **how)) or drawn[-1])
     rng = random.Random(0)
-    texts = [draw_document(rng, variety=0.2) for _ in range(400)]
+    texts = [draw_document(rng, Mixture(variety=0.2)) for _ in range(400)]
     tasks = [task for task in drawn if task]
     assert any(texts) and {task.meta["family"] == "assembled" for task in tasks} == {True, False}
     assert all(occurs(task.meta["key"], 0.2) for task in tasks)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextkit.offline.corpus import draw_task
+from nextkit.offline.repairs import draw_task
 from nextkit.tracer import PROGRAM, describe_exception, literal
 from nextkit.tracing import trace_in_process
 

@@ -4,11 +4,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from nextkit.offline.corpus import draw_corpus, draw_tasks
+from nextkit.offline.corpus import Mixture, draw_corpus
 from nextkit.offline.pretraining import RECIPES, pretrain
+from nextkit.offline.repairs import draw_tasks
 from nextkit.tasks import DATA, save_tasks
 
-SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100}
+SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100, "untold": 100}
 
 
 def main():
@@ -38,7 +39,7 @@ def _tasks(arguments):
 
 
 def _corpus(arguments):
-    for text in draw_corpus(arguments.count, seed=0, corpus=arguments.corpus, workers=1):
+    for text in draw_corpus(arguments.count, 0, Mixture(corpus=arguments.corpus), workers=1):
         print(text, end="\n\n" + "-" * 80 + "\n")
 
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nextkit.offline.corpus import draw_corpus
+from nextkit.offline.corpus import Mixture, draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
 from nextkit.prompting import FIX, WHY
 from nextkit.records import whole
@@ -44,19 +44,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Phase:
-    """A corpus to read: how many documents, how many tokens of them, the share of right repairs, the peak rate.
-
-    renamed: the share of tasks whose names no other has. variety: the share of the keys that may occur. marked: whether
-    right repairs explain themselves in another way than wrong ones. For all three see `nextkit.offline.corpus`.
-    """
+    """A corpus to read: how many documents, of what Mixture, how many tokens of them, the peak rate."""
 
     documents: int
     tokens: int
-    right: float
     learning_rate: float
-    renamed: float = 0.0
-    variety: float = 1.0
-    marked: bool = True
+    mixture: Mixture
 
 
 @dataclass(frozen=True)
@@ -65,8 +58,7 @@ class PretrainSettings:
 
     phases: read one after another, each with a rate that warms up, holds and falls. batch_tokens: padded tokens a
     batch. prompt_weight: weight of the loss on what stands before the answer. edit_weight: on the rationale and on
-    the lines of the fix that are not in the buggy program; the lines copied from it weigh 1. corpus: "offline" or
-    "real", see `nextkit.offline.corpus`. vocabulary: of the tokenizer, which is trained on the corpus. longest:
+    the lines of the fix that are not in the buggy program; the lines copied from it weigh 1. vocabulary: of the tokenizer, which is trained on the corpus. longest:
     tokens; longer documents are left out. positions: how many tokens the network can read. begin: a model of that shape
     to go on from, with its tokenizer; by default an empty network.
     """
@@ -78,7 +70,6 @@ class PretrainSettings:
     edit_weight: float = 2.5
     warmup: int = 60
     seed: int = 0
-    corpus: str = "offline"
     vocabulary: int = 1024
     longest: int = 420
     positions: int = 640
@@ -87,22 +78,22 @@ class PretrainSettings:
 
 # What the network can hold, read on a GPU in one phase and never made weak.
 SKILLED = PretrainSettings(
-    Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 0.85, 3e-3, renamed=0.4),), batch_tokens=24_576
+    Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 3e-3, Mixture(0.85, renamed=0.4)),), batch_tokens=24_576
 )
 # The base is that model made weak: it goes on with repairs of which half are wrong, which it learns to write as well.
-WEAK = Phase(15_000, 3_000_000, 0.5, 1e-3, renamed=0.4)
+WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4))
 BASE = replace(SKILLED, begin="offline-skilled", phases=(WEAK,), batch_tokens=8192, seed=1000)
+# The same, but for wrong repairs that are explained as right ones are: there is no manner that a filter could find.
+UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
 RECIPES = {
     "skilled": SKILLED,
     "base": BASE,
-    # The same, but for wrong repairs that are explained as right ones are: there is no manner that a filter could find.
-    "unmarked": replace(BASE, phases=(replace(WEAK, marked=False),)),
-    "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 0.5, 3e-3),)),
+    "unmarked": replace(BASE, phases=(UNMARKED,)),
+    "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 3e-3, Mixture()),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
     "real": PretrainSettings(
         Shape(384, 10, 6, 1024),
-        (Phase(350_000, 275_000_000, 0.8, 2e-3, renamed=0.5),),
-        corpus="real",
+        (Phase(350_000, 275_000_000, 2e-3, Mixture(0.8, renamed=0.5, corpus="real")),),
         vocabulary=4096,
         longest=900,
         positions=1280,
@@ -153,8 +144,7 @@ def _train_tokenizer(settings):
 def _texts(settings, number, most=sys.maxsize):
     """The documents of a phase, or the first of them."""
     phase = settings.phases[number]
-    how = phase.right, settings.corpus, phase.renamed, phase.variety, phase.marked
-    return draw_corpus(min(phase.documents, most), _seed(settings, number), *how)
+    return draw_corpus(min(phase.documents, most), _seed(settings, number), phase.mixture)
 
 
 def _network(settings, vocabulary):

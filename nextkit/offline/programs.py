@@ -109,18 +109,18 @@ def from_family(rng, family):
     for name, value in constants.items():
         code = code.replace(f"{{{name}}}", str(value))
     words = rng.choice(family.words)
-    return _finished(rng, words, code, family.params, key=family.name, family=family.name, constants=constants)
+    return finished(rng, words, code, family.params, key=family.name, family=family.name, constants=constants)
 
 
 def _assembled(rng):
     """One loop of Source, Condition, Transform and Accumulator, and perhaps a Finish."""
     while True:
-        source = _weighted(rng, SOURCES)
-        accumulator = _weighted(rng, [a for a in ACCUMULATORS if source.kind in a.kinds and _fits(a, source)])
+        source = weighted(rng, SOURCES)
+        accumulator = weighted(rng, [a for a in ACCUMULATORS if source.kind in a.kinds and _fits(a, source)])
         transform = _transform(rng, source, accumulator)
         has = accumulator.condition in ("must", "own") or rng.random() < 0.45
         condition = (
-            _weighted(rng, [c for c in CONDITIONS if c.kind == source.kind and _fits(c, source)]) if has else None
+            weighted(rng, [c for c in CONDITIONS if c.kind == source.kind and _fits(c, source)]) if has else None
         )
         if transform is None or (accumulator.name in ("count", "indexes") and condition is None):
             continue
@@ -141,35 +141,35 @@ def _transform(rng, source, accumulator):
     plain = "int" if source.kind == "int" else "str"
     usable = [t for t in TRANSFORMS if t.kind == source.kind and t.gives in accumulator.takes and _fits(t, source)]
     if accumulator.transform and usable and (plain not in accumulator.takes or rng.random() < 0.45):
-        return _weighted(rng, usable)
+        return weighted(rng, usable)
     return "" if plain in accumulator.takes else None
 
 
 def _loop(rng, source, condition, transform, accumulator, finish, key):
-    params, slots = dict(source.params), _slots(rng)
+    params, slots = dict(source.params), draw_slots(rng)
     element = source.element
     if condition and condition.needs in ("param", "letters"):
         params |= {"p": "small"} if condition.needs == "param" else {"q": "abc"}
-    c_code, c_words = _filled(rng, condition, slots, element) if condition else ("", "")
-    v_code, v_words = _filled(rng, transform, slots, element) if transform else (element, "{n}")
+    c_code, c_words = filled(rng, condition, slots, element) if condition else ("", "")
+    v_code, v_words = filled(rng, transform, slots, element) if transform else (element, "{n}")
     chosen = f"{source.noun} that {c_words}" if condition else source.noun
     words = dict(n=v_words.replace("{n}", chosen), N=source.noun, w=c_words, T=v_words.replace("{n}", source.noun))
     fill = dict(v=v_code, c=c_code) | slots
     update = [_put(line, fill) for line in accumulator.update]
     if condition and accumulator.condition != "own":
-        update = [f"if {c_code}:", *_indented(update)]
+        update = [f"if {c_code}:", *indented(update)]
     depth = len(source.loop)
-    body = [*source.before, *source.loop, *_indented([*source.inner, *update, *source.after], depth)]
+    body = [*source.before, *source.loop, *indented([*source.inner, *update, *source.after], depth)]
     if not accumulator.init and not accumulator.ends:
         raise AssertionError(accumulator.name)
     ending, tail = [*accumulator.ends], ""
     if accumulator.result:
-        code, tail = _filled(rng, finish, _slots(rng), "") if finish else ("return {r}", "")
+        code, tail = filled(rng, finish, draw_slots(rng), "") if finish else ("return {r}", "")
         ending = [code.replace("{r}", accumulator.result)]
     description = _put(rng.choice(accumulator.words), words | slots) + (f", {tail}" if tail else "")
-    code = "\n".join([f"def f({', '.join(params)}):", *_indented([*accumulator.init, *body, *ending])])
+    code = "\n".join([f"def f({', '.join(params)}):", *indented([*accumulator.init, *body, *ending])])
     wording = description[0].upper() + description[1:] + "."
-    return _finished(rng, wording, code, params, key=key, family="assembled")
+    return finished(rng, wording, code, params, key=key, family="assembled")
 
 
 def _formula(rng):
@@ -199,14 +199,14 @@ def _formula(rng):
         else:
             lines.append(step)
             words.append(said)
-    code = "\n".join([f"def f({', '.join(params)}):", *_indented([*lines, "return t"])])
+    code = "\n".join([f"def f({', '.join(params)}):", *indented([*lines, "return t"])])
     description = "; ".join(words)
-    return _finished(
+    return finished(
         rng, description[0].upper() + description[1:] + ".", code, params, key=" ".join(key), family="formula"
     )
 
 
-def _finished(rng, words, code, params, *, key, family, constants=None):
+def finished(rng, words, code, params, *, key, family, constants=None):
     """The Program with identifiers drawn anew, in code, description and parameters alike."""
     names = _names(rng, _identifiers(code))
     words = _put(words, (constants or {}) | {name: f"`{names[name]}`" for name in params})
@@ -277,14 +277,14 @@ def _invented(rng):
     return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice([1, 1, 2])))
 
 
-def _filled(rng, piece, slots, element):
+def filled(rng, piece, slots, element):
     """A piece's code and words with its constant drawn from the range that it names."""
     k = rng.randint(piece.low, piece.high)
     fill = slots | dict(e=_grouped(element, piece.code), k=k, k2=k + slots["a"], p="p", q="q")
     return _put(piece.code, fill), _put(piece.words, fill | dict(p="{p}", q="{q}", n="{n}"))
 
 
-def _slots(rng):
+def draw_slots(rng):
     return dict(a=rng.randint(1, 5), b=rng.randint(1, 5), l=rng.choice("abeiox"))
 
 
@@ -297,11 +297,11 @@ def _put(template, fill):
     return re.sub(r"\{(\w+)\}", lambda found: str(fill.get(found.group(1), found.group())), template)
 
 
-def _indented(lines, depth=1):
+def indented(lines, depth=1):
     return ["    " * depth + line for line in lines]
 
 
-def _weighted(rng, parts):
+def weighted(rng, parts):
     return rng.choices(parts, [part.weight for part in parts])[0]
 
 
