@@ -195,6 +195,14 @@ def test_a_grounded_rationale_is_truthful_and_a_slip_is_not():
     assert truthful(rationale, trace) and not truthful(slipped, trace)
 
 
+def test_the_rationale_of_an_untold_task_quotes_the_figure_that_is_expected():
+    for task in load_tasks(UNTOLD):
+        trace = failing_trace(task)
+        rationale = write_rationale(random.Random(0), task.buggy, task.reference, trace, sought=True)
+        wanted = task.reference.rpartition(" ")[2]
+        assert re.search(rf"The trace shows \(\d+\) {wanted}={re.escape(trace.expected)}\.", rationale)
+
+
 def test_a_document_ends_in_an_answer_that_parses_back():
     rng = random.Random(0)
     text = next(d for d in (draw_document(rng, Mixture()) for _ in range(500)) if d and "# Fix:" in d)
