@@ -16,7 +16,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from nextkit.datasets.mutate import random_edit
-from nextkit.offline.figures import FAMILY
 from nextkit.offline.library import code, draw_edited_function, draw_library_task, functions
 from nextkit.offline.rationales import state_edit, write_rationale
 from nextkit.offline.repairs import HIDDEN, SHOWN, draw_task, failing_trace, rename_task
@@ -27,7 +26,6 @@ STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plai
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
 LONGEST = dict(offline=1100, real=2600)  # characters of a document; about 400 and 800 tokens
-FIGURES = (2, 3, 3)  # of an untold task, drawn at random
 REAL = {"offline": 0.4, "library": 0.2, "edited": 0.3, "code": 0.1}  # what the documents of the real corpus are
 
 
@@ -67,8 +65,8 @@ def draw_document(rng, mixture):
 
 def _offline_task(rng, mixture):
     """A task, or None. What is certain takes no draw, so that the corpora of earlier recipes stay what they were."""
-    figures = FIGURES if mixture.untold and rng.random() < mixture.untold else ()
-    return draw_task(rng, variety=mixture.variety if mixture.variety < 1 else None, figures=figures)
+    untold = bool(mixture.untold) and rng.random() < mixture.untold
+    return draw_task(rng, variety=mixture.variety if mixture.variety < 1 else None, untold=untold)
 
 
 def draw_corpus(count, seed, mixture, workers=None):
@@ -104,8 +102,8 @@ def _repair(rng, task, mixture, *, traced):
         return None
     manner = right or not mixture.marked
     style = rng.choices(("grounded", "plain", "vague"), STYLES[manner])[0]
-    how = dict(traced=traced, style=style, slip=rng.random() > TRUE_QUOTES[manner])
-    rationale = write_rationale(rng, task.buggy, fixed, trace, **how, sought=task.meta["family"] == FAMILY)
+    slip = rng.random() > TRUE_QUOTES[manner]
+    rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
     return build_prompt(task, trace if traced else None).text + format_answer(rationale, fixed) if rationale else None
 
 

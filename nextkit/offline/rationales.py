@@ -60,12 +60,11 @@ def truthful(rationale, trace):
     return trace.exception.startswith(found["error"]) if found["error"] else trace.outcome == "timeout"
 
 
-def write_rationale(rng, buggy, fixed, trace, *, traced=True, style="grounded", slip=False, sought=False):
+def write_rationale(rng, buggy, fixed, trace, *, traced=True, style="grounded", slip=False):
     """A rationale for the step from `buggy` to `fixed`, or None where no single edit states it.
 
     style: "grounded" (result, state, edit), "plain" (the edit alone) or "vague" (no edit). traced: whether the reader
-    sees the trace, so that states may be quoted. slip: numbers quoted from the run come out wrong. sought: the state
-    that is quoted is the one that has what is expected, not one of the line to be edited.
+    sees the trace, so that states may be quoted. slip: numbers quoted from the run come out wrong.
     """
     stated = state_edit(buggy, fixed)
     if stated is None:
@@ -75,9 +74,7 @@ def write_rationale(rng, buggy, fixed, trace, *, traced=True, style="grounded", 
         return f"Something is off in the {_what(line)}, so I change it."
     if style == "plain":
         return sentence
-    result, quote = _result(trace), ""
-    if traced:
-        quote = _find_expected(sentence, trace) if sought else _quote(rng, line, trace)
+    result, quote = _result(trace), _quote(rng, line, trace) if traced else ""
     if slip:
         result, quote = _jitter(rng, result), _jitter(rng, quote)
     return " ".join(part for part in (result, quote, sentence) if part)
@@ -201,22 +198,7 @@ def _quote(rng, line, trace):
     states = [step for step in trace.steps if step.line in numbers and step.changes]
     if not states:
         return ""
-    return _shown(states[0] if rng.random() < 0.6 else rng.choice(states))
-
-
-def _find_expected(sentence, trace):
-    """The last state in which the variable that the edit puts in has the expected value."""
-    found = (
-        step
-        for step in reversed(trace.steps)
-        for name, value in step.changes
-        if value == trace.expected and sentence.endswith(f"to `{name}`.")
-    )
-    step = next(found, None)
-    return _shown(step) if step else ""
-
-
-def _shown(step):
+    step = states[0] if rng.random() < 0.6 else rng.choice(states)
     shown = ", ".join(f"{name}={value}" for name, value in step.changes)
     return f"The trace shows ({step.index}) {shown}." if len(shown) <= 40 else ""
 

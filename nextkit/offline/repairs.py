@@ -2,8 +2,8 @@
 
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
 
-Of most bugs the description tells what the code should do. Of an untold one it does not: the program returns the wrong
-one of its figures, and only what came out, beside what should have, tells which is right (`nextkit.offline.figures`).
+Of most bugs the description tells what the code should do. Of an untold one it does not: one of the program's branches is
+wrong, and only which of them ran where a test fails tells which (`nextkit.offline.branches`).
 """
 
 import ast
@@ -14,8 +14,8 @@ import re
 from dataclasses import replace
 
 from nextkit.datasets.mutate import Edit, random_edit
+from nextkit.offline.branches import FAMILY, draw_branches
 from nextkit.offline.execution import little_memory, run
-from nextkit.offline.figures import FAMILY, draw_figures
 from nextkit.offline.programs import draw_argument, draw_names, draw_program, draw_unseen, rename
 from nextkit.offline.rationales import state_edit
 from nextkit.prompting import build_prompt
@@ -48,27 +48,26 @@ def _place(key):
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8
 
 
-def draw_task(rng, *, unseen=False, variety=None, figures=()):
+def draw_task(rng, *, unseen=False, variety=None, untold=False):
     """A random repair task of the offline world, or None when the draw came to nothing (no bug that a test shows).
 
     variety: draw only what is among this share of the keys of pretraining, see `occurs`; None: of whatever split.
-    figures: how many it may work out of which one is right, for an untold task.
+    untold: one that neither description nor code tells how to mend.
     """
-    program, others = draw_figures(rng, figures) if figures else ((draw_unseen if unseen else draw_program)(rng), ())
+    program, others = draw_branches(rng) if untold else ((draw_unseen if unseen else draw_program)(rng), ())
     if variety and program.family in WHOLE and not occurs(program.key, variety):
         return None  # before its tests are run, which takes most of the time
     tests, expected = _tests(rng, program)
     if len(tests) < SHOWN + HIDDEN or len({repr(value) for value in expected[:SHOWN]}) < 2:
         return None
-    edit = Edit("variable", rng.choice(others)) if figures else random_edit(program.code, rng)
+    edit = Edit("operator", rng.choice(others)) if untold else random_edit(program.code, rng)
     if edit is None:
         return None
     key = program.key if program.family in WHOLE else f"{program.key}|{_shape(edit.program)}"
     if (variety and not occurs(key, variety)) or state_edit(edit.program, program.code) is None:
         return None
     task = _task(program, edit, tests, key, "unseen" if unseen else split_of(key))
-    decided = all(failing_trace(replace(task, buggy=other)) for other in others)  # no other figure would do as well
-    return task if decided and failing_trace(task) else None
+    return task if failing_trace(task) else None
 
 
 def _task(program, edit, tests, key, split):
@@ -86,9 +85,9 @@ def draw_tasks(count, split, seed):
     split: "pretrain", "train", "dev", "test", "unseen", or "untold" for untold tasks of the keys of "test".
     """
     rng, found = random.Random(f"{split}/{seed}"), {}
-    drawn, figures = ("test", (3,)) if split == "untold" else (split, ())
+    drawn = "test" if split == "untold" else split
     while len(found) < count:
-        task = draw_task(rng, unseen=split == "unseen", figures=figures)
+        task = draw_task(rng, unseen=split == "unseen", untold=split == "untold")
         if task and task.split == drawn and len(build_prompt(task, failing_trace(task)).text) < LONGEST:
             found.setdefault((task.meta["key"], task.buggy), replace(task, split=split))
     return list(found.values())
