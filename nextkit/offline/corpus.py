@@ -34,8 +34,9 @@ class Mixture:
     """What the documents of a corpus are like, as probabilities.
 
     right: that a repair is right. renamed: that a task of the offline world gets names that no other has. untold: that
-    neither its description nor its code tells how to mend it. variety: the share of that world's keys that occur. marked: whether right repairs explain themselves in another way than wrong ones.
-    corpus: "offline", or "real" for code of the standard library too.
+    neither its description nor its code tells how to mend it. variety: the share of that world's keys that occur. marked:
+    whether right repairs explain themselves in another way than wrong ones. corpus: "offline", or "real" for code of the
+    standard library too.
     """
 
     right: float = 0.5
