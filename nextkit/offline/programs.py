@@ -146,12 +146,12 @@ def _transform(rng, source, accumulator):
 
 
 def _loop(rng, source, condition, transform, accumulator, finish, key):
-    params, slots = dict(source.params), draw_slots(rng)
+    params, slots = dict(source.params), _slots(rng)
     element = source.element
     if condition and condition.needs in ("param", "letters"):
         params |= {"p": "small"} if condition.needs == "param" else {"q": "abc"}
-    c_code, c_words = filled(rng, condition, slots, element) if condition else ("", "")
-    v_code, v_words = filled(rng, transform, slots, element) if transform else (element, "{n}")
+    c_code, c_words = _filled(rng, condition, slots, element) if condition else ("", "")
+    v_code, v_words = _filled(rng, transform, slots, element) if transform else (element, "{n}")
     chosen = f"{source.noun} that {c_words}" if condition else source.noun
     words = dict(n=v_words.replace("{n}", chosen), N=source.noun, w=c_words, T=v_words.replace("{n}", source.noun))
     fill = dict(v=v_code, c=c_code) | slots
@@ -164,7 +164,7 @@ def _loop(rng, source, condition, transform, accumulator, finish, key):
         raise AssertionError(accumulator.name)
     ending, tail = [*accumulator.ends], ""
     if accumulator.result:
-        code, tail = filled(rng, finish, draw_slots(rng), "") if finish else ("return {r}", "")
+        code, tail = _filled(rng, finish, _slots(rng), "") if finish else ("return {r}", "")
         ending = [code.replace("{r}", accumulator.result)]
     description = _put(rng.choice(accumulator.words), words | slots) + (f", {tail}" if tail else "")
     code = "\n".join([f"def f({', '.join(params)}):", *indented([*accumulator.init, *body, *ending])])
@@ -277,14 +277,14 @@ def _invented(rng):
     return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice([1, 1, 2])))
 
 
-def filled(rng, piece, slots, element):
+def _filled(rng, piece, slots, element):
     """A piece's code and words with its constant drawn from the range that it names."""
     k = rng.randint(piece.low, piece.high)
     fill = slots | dict(e=_grouped(element, piece.code), k=k, k2=k + slots["a"], p="p", q="q")
     return _put(piece.code, fill), _put(piece.words, fill | dict(p="{p}", q="{q}", n="{n}"))
 
 
-def draw_slots(rng):
+def _slots(rng):
     return dict(a=rng.randint(1, 5), b=rng.randint(1, 5), l=rng.choice("abeiox"))
 
 
