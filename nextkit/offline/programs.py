@@ -298,10 +298,12 @@ def _put(template, fill):
 
 
 def indented(lines, depth=1):
+    """The lines, moved right by `depth` levels."""
     return ["    " * depth + line for line in lines]
 
 
 def weighted(rng, parts):
+    """One of the parts, each as likely as its weight says."""
     return rng.choices(parts, [part.weight for part in parts])[0]
 
 
