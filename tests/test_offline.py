@@ -1,11 +1,12 @@
 """The offline world: its programs, its splits, its rationales, and that what ships was made of it."""
 
 import hashlib
+import json
 import pickle
 import random
 import re
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -145,6 +146,18 @@ def test_wrong_repairs_quote_the_run_as_often_as_right_ones_where_they_are_not_t
         return sum(answer.startswith(" It ") for answer in answers) / len(answers)
 
     assert (quoting(1.0) > 2 * quoting(0.0)) is marked
+
+
+@pytest.mark.parametrize("untold", [0.0, 1.0])
+def test_a_corpus_is_of_untold_tasks_as_often_as_it_is_to_be(untold):
+    rng = random.Random(0)
+    texts = filter(None, (draw_document(rng, Mixture(untold=untold)) for _ in range(150)))
+    assert {text.count("    elif ") >= 2 for text in texts} == {untold == 1.0}
+
+
+def test_the_base_that_reads_the_run_was_made_by_its_recipe():
+    made = json.loads((DATA / "offline-reading" / "pretraining.json").read_text())
+    assert made["settings"] == json.loads(json.dumps(asdict(RECIPES["reading"])))
 
 
 def test_documents_are_made_of_pretraining_keys_only(monkeypatch):

@@ -21,7 +21,7 @@ fails. One must run the program, or read a trace, in which lines that never ran 
 from dataclasses import dataclass
 
 from nextkit.offline.parts import SOURCES
-from nextkit.offline.programs import finished, indented, weighted
+from nextkit.offline.programs import finished, grouped, indented, weighted
 
 FAMILY = "branches"
 BRANCHES = 4
@@ -70,7 +70,7 @@ def draw_branches(rng):
     source = weighted(rng, [source for source in SOURCES if source.kind == "int"])
     figure, conditions = rng.choice(FIGURES), rng.sample(list(CONDITIONS), BRANCHES - 1)
     steps = [(rng.choice("+-") + "=", amount) for amount in rng.sample(range(2, 10), BRANCHES)]
-    element = f"({source.element})" if " " in source.element else source.element
+    element = grouped(source.element, figure.update)
     update = figure.update.format(e=element, k=rng.randint(2, 6))
     loop = [*source.loop, *indented([*source.inner, update, *source.after], len(source.loop))]
     body = [f"t = {figure.start}", *source.before, *loop, *_chain(rng, conditions, steps), "return t"]

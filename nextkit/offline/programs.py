@@ -280,7 +280,7 @@ def _invented(rng):
 def _filled(rng, piece, slots, element):
     """A piece's code and words with its constant drawn from the range that it names."""
     k = rng.randint(piece.low, piece.high)
-    fill = slots | dict(e=_grouped(element, piece.code), k=k, k2=k + slots["a"], p="p", q="q")
+    fill = slots | dict(e=grouped(element, piece.code), k=k, k2=k + slots["a"], p="p", q="q")
     return _put(piece.code, fill), _put(piece.words, fill | dict(p="{p}", q="{q}", n="{n}"))
 
 
@@ -288,7 +288,7 @@ def _slots(rng):
     return dict(a=rng.randint(1, 5), b=rng.randint(1, 5), l=rng.choice("abeiox"))
 
 
-def _grouped(element, code):
+def grouped(element, code):
     """The element in brackets where an operator follows it in `code`."""
     return f"({element})" if " " in element and re.search(r"\{e\}( [-+*%/]|\.|\[)|[-+] \{e\}", code) else element
 
