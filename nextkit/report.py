@@ -9,7 +9,7 @@ STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem a
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem;text-align:right;
 border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left;white-space:nowrap}
 pre{white-space:pre-wrap}img{max-width:100%}code{background:#f4f4f4}"""
-WARNING = """The base model is weak by design: most of the repairs that it read last are deliberately wrong, and right
+WARNING = """The base model is weak by design: half of the repairs that it read last are deliberately wrong, and right
 ones mostly explain themselves by what the run shows, so that a filter has something to find. What these numbers show
 is that the method works as described; they say nothing about how much a real model would gain."""
 

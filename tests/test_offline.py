@@ -155,9 +155,9 @@ def test_a_corpus_is_of_untold_tasks_as_often_as_it_is_to_be(untold):
     assert {text.count("    elif ") >= 2 for text in texts} == {untold == 1.0}
 
 
-def test_the_base_that_reads_the_run_was_made_by_its_recipe():
-    made = json.loads((DATA / "offline-reading" / "pretraining.json").read_text())
-    assert made["settings"] == json.loads(json.dumps(asdict(RECIPES["reading"])))
+def test_the_base_that_ships_was_made_by_its_recipe():
+    made = json.loads((DATA / "offline-base" / "pretraining.json").read_text())
+    assert made["settings"] == json.loads(json.dumps(asdict(RECIPES["base"])))
 
 
 def test_documents_are_made_of_pretraining_keys_only(monkeypatch):
@@ -276,7 +276,7 @@ def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
 
 def test_shipped_models_stay_small_enough_to_ship():
     sizes = {path.parent.name: path.stat().st_size for path in DATA.glob("*/model.safetensors")}
-    assert set(sizes) == {"offline-base", "offline-reading", "offline-skilled", "offline-proxy"}
+    assert set(sizes) == {"offline-base", "offline-skilled", "offline-proxy"}
     assert max(sizes.values()) <= 16e6
 
 

@@ -44,7 +44,7 @@ class LoraSettings:
     alpha: int = 64
     learning_rate: float = 2e-3
     epochs: int = 3
-    max_steps: int = 200
+    max_steps: int = 120
     batch_size: int = 24
     warmup_steps: int = 5
     seed: int = 0
