@@ -1,6 +1,6 @@
 """The headline: NExT with the shipped base on the test set, unseen families and untold tasks, over three seeds.
 
-    python benchmarks/headline.py        # half an hour a seed on a core; resumes; prints the tables of the data card
+    python benchmarks/headline.py        # an hour a seed on a core; resumes; prints the tables of the data card
     python benchmarks/headline.py --model FOLDER --seeds 0
 
 Nothing here chooses anything: of two rounds the best on dev counts, and all settings are the defaults. Each seed

@@ -58,6 +58,7 @@ def notebook(lab, browser, tmp_path):
     """notebook(*cells, theme="light") opens a notebook in JupyterLab, runs its cells, and returns its Page.
 
     `page.console_errors`: what the console said. `page.run(code)`: run code in its kernel; what that printed.
+    `page.becomes(code, expected)`: wait until an expression prints that; the view is ahead of Python by some messages.
     """
     address, folder, runtime = lab
     pages = []
@@ -81,6 +82,7 @@ def notebook(lab, browser, tmp_path):
         page.wait_for_timeout(500)
         (connection,) = set(runtime.glob("kernel-*.json")) - before
         page.run = lambda code: _run(connection, code)
+        page.becomes = lambda code, expected: _becomes(page, code, expected)
         page.run("")  # waits for the cells before it
         page.wait_for_timeout(500)
         return page
@@ -135,6 +137,16 @@ def _run(connection, code):
         return "".join(printed)
     finally:
         client.stop_channels()
+
+
+def _becomes(page, code, expected):
+    """True, or AssertionError with what it still is after some seconds."""
+    for _ in range(30):
+        printed = page.run(f"print({code})").strip()
+        if printed == expected:
+            return True
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{code} is {printed}, not {expected}")
 
 
 def _free_port():

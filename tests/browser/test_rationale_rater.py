@@ -25,16 +25,6 @@ w
 """
 
 
-def python_says(page, code, expected):
-    """Whether code prints this in the kernel, soon: the view is ahead of Python by a message or two."""
-    for _ in range(20):
-        found = page.run(f"print({code})").strip()
-        if found == expected:
-            return True
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{code} is {found}, not {expected}")
-
-
 @pytest.fixture
 def page(notebook, tmp_path):
     page = notebook(SETUP.replace("FILE", str(tmp_path / "ratings.jsonl")))
@@ -55,9 +45,9 @@ def test_keys_answer_both_questions_and_go_on_and_the_file_has_it(page):
     page.locator(".rr").focus()
     for key in ("f", "4", "2", "Enter", "s", "3", "ArrowUp", "1", "5", "ArrowRight", "u"):
         page.keyboard.press(key)
-    assert python_says(page, "[e['event'] for e in w.events]", "['rate', 'skip', 'rate', 'undo']")
+    assert page.becomes("[e['event'] for e in w.events]", "['rate', 'skip', 'rate', 'undo']")
     ratings = "[(r.explains, r.suggests, r.fix_seen) for r in read_ratings(w.path)]"
-    assert python_says(page, ratings, "[(4, 2, True)]")
+    assert page.becomes(ratings, "[(4, 2, True)]")
     assert page.locator(".rr-count").inner_text() == "3 of 4"
 
 
@@ -68,7 +58,7 @@ def test_clicks_rate_and_python_drives_the_view(page):
     row.nth(1).locator("button").nth(0).click()
     page.get_by_role("button", name="Next").click()
     assert page.locator(".rr-count").inner_text() == "2 of 4"
-    assert python_says(page, "[(r.explains, r.suggests) for r in read_ratings(w.path)]", "[(5, 1)]")
+    assert page.becomes("[(r.explains, r.suggests) for r in read_ratings(w.path)]", "[(5, 1)]")
 
     page.run("w.answers = dict(explains=3); w.question = 'suggests'; w.fix_shown = True")
     page.wait_for_selector(".rr-changed >> text=return x + 1")

@@ -46,15 +46,6 @@ def seen(page, selector):
     return [text.strip() for text in page.locator(selector).all_inner_texts()]
 
 
-def until(page, code, expected):
-    """Python follows the view in its own time: wait until the code prints that."""
-    for _ in range(30):
-        if (printed := page.run(f"print({code})").strip()) == expected:
-            return True
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{code} is {printed}, not {expected}")
-
-
 def test_it_is_driven_by_keys_and_clicks_in_jupyterlab_and_python_follows(notebook):
     page = notebook(CELL)
     card = page.locator(".rv-card")
@@ -67,20 +58,20 @@ def test_it_is_driven_by_keys_and_clicks_in_jupyterlab_and_python_follows(notebo
 
     page.locator(".rv-rationale .rv-claim").first.click()
     page.wait_for_function("() => document.querySelector('.rv-claim[aria-pressed=true]')")
-    assert until(page, "w.step", "1")
+    assert page.becomes("w.step", "1")
 
     page.locator(".rv").focus()
     page.keyboard.press("ArrowRight")
     page.get_by_text("No idea.").first.wait_for()
-    assert until(page, "w.index, w.step", "1 None")
+    assert page.becomes("w.index, w.step", "1 None")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("f")
     page.locator(".rv-position", has_text="1 of 2").wait_for()
-    assert until(page, "w.task_index, w.status, w.index", "1 passed 0")
+    assert page.becomes("w.task_index, w.status, w.index", "1 passed 0")
 
     page.get_by_label("beside").select_option("3")
     page.locator(".rv-card >> nth=1").wait_for()
-    assert until(page, "w.other", "3")
+    assert page.becomes("w.other", "3")
 
     page.run("w.task_index, w.status, w.label = 2, 'all', 'tuned'")
     page.wait_for_function("() => document.querySelectorAll('.rv-card').length === 1")

@@ -23,16 +23,6 @@ def draw(folder):
     Run(folder).parts("samples", dict(adapter=None), [0], lambda *_: rows, Sample, 2)
 
 
-def python_says(page, code, expected):
-    """Whether code prints this in the kernel, soon: the view is ahead of Python by a message or two."""
-    for _ in range(20):
-        found = page.run(f"print({code})").strip()
-        if found == expected:
-            return True
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{code} is {found}, not {expected}")
-
-
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "run"
@@ -54,21 +44,21 @@ def test_it_follows_what_another_process_writes(page, folder):
     assert page.locator(".rm-stages tbody tr").count() == 3
     page.locator(".rm").press("f")
     page.wait_for_selector("button[aria-pressed=true] >> text=Following")
-    assert python_says(page, "w.follow", "True")
+    assert page.becomes("w.follow", "True")
     tune(folder, 3)
     page.wait_for_selector("tr[aria-current] >> text=round 3")
     page.get_by_role("button", name="Following").click()
     page.wait_for_selector("button[aria-pressed=false] >> text=Follow")
-    assert python_says(page, "w.follow", "False")
+    assert page.becomes("w.follow", "False")
 
 
 def test_keys_clicks_and_python_choose_a_tuning_and_read_again(page, folder):
     page.locator(".rm").press("ArrowUp")
     page.wait_for_selector("h4 >> text=Loss, round 1")
-    assert python_says(page, "w.shown", "0")
+    assert page.becomes("w.shown", "0")
     page.locator(".rm-pick >> text=round 2").click()
     page.wait_for_selector("h4 >> text=Loss, round 2")
-    assert python_says(page, "w.shown", "1")
+    assert page.becomes("w.shown", "1")
     page.run("w.shown = 0")
     page.wait_for_selector("h4 >> text=Loss, round 1")
     tune(folder, 3)

@@ -19,20 +19,15 @@ def page(notebook):
     return page
 
 
-def step(page):
-    page.wait_for_timeout(300)
-    return int(page.run("print(w.step)"))
-
-
 def test_keys_and_clicks_move_it_and_python_follows(page):
-    last = step(page)
+    last = int(page.run("print(w.step)"))
     page.focus(".ti")
     page.keyboard.press("ArrowLeft")
-    assert step(page) == last - 1
+    assert page.becomes("w.step", str(last - 1))
     page.keyboard.press("Home")
-    assert step(page) == 0
+    assert page.becomes("w.step", "0")
     page.click('.ti-row[data-line="4"]')
-    assert page.run("print(w.line)").strip() == "4" and page.console_errors == []
+    assert page.becomes("w.line", "4") and page.console_errors == []
 
 
 def test_python_moves_it_and_the_view_follows(page):
