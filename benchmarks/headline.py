@@ -28,7 +28,9 @@ SIZES = dict(train=500, dev=60)
 HELD_OUT = ("test", "unseen", "untold")
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
 COLDER, NOT_SHOWN = 0.2, "NExT, trace removed at test time"
-BASE_COLDER, NEXT_COLDER = f"base, temperature {COLDER}", f"NExT, temperature {COLDER}"
+BASE_COLDER, NEXT_COLDER, BEGUN_COLDER = (
+    f"{name}, temperature {COLDER}" for name in ("base", "NExT", "base begun with 'It'")
+)
 
 
 def main():
@@ -53,6 +55,7 @@ def main():
         pairs = [
             *product((NEXT, FAITHFUL), ("base", BEGUN, BASE_COLDER)),
             (NEXT_COLDER, BASE_COLDER),
+            (NEXT_COLDER, BEGUN_COLDER),
             (NEXT, NOT_SHOWN),
         ]
         for name, other in [pair for pair in pairs if pair[1] in tables[0][split]]:
@@ -91,9 +94,9 @@ def _measure_on(split, models, run, settings, sampler):
         changed, adapter = models[name]
         found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
         table[name] = _rates(tasks, found.samples, found.verdicts)
-        if name == "base":
-            begun = begin_as_careful(run, settings, tasks, sampler)
-            table[BEGUN] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
+        if name in (begun_as := {"base": BEGUN, BASE_COLDER: BEGUN_COLDER}):
+            begun = begin_as_careful(run, changed, tasks, sampler)
+            table[begun_as[name]] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
     return table
 
 
@@ -104,8 +107,9 @@ def begin_as_careful(run, settings, tasks, sampler):
     """
     traced = [build_prompt(task, found) for task, found in zip(tasks, trace_all(tasks), strict=True)]
     prompts = [Prompt(prompt.task_id, prompt.text + " It") for prompt in traced]
-    draw = partial(sampler.sample, prompts, settings.eval_samples, max_tokens=settings.max_tokens, seed=settings.seed)
-    keyed = dict(model=fingerprint(settings.model), tasks=digest(tasks), seed=settings.seed)
+    how = dict(temperature=settings.temperature, max_tokens=settings.max_tokens, seed=settings.seed)
+    draw = partial(sampler.sample, prompts, settings.eval_samples, **how)
+    keyed = dict(model=fingerprint(settings.model), tasks=digest(tasks), **how)
     rows = run.records("begun", keyed, draw, Sample)
     return [[replace(sample, rationale=f"It{sample.rationale}") for sample in row] for row in rows]
 

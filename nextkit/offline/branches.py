@@ -15,7 +15,8 @@
         return t
 
 Where one of them adds what it should take away, neither description nor code tells which: the one that ran where a test
-fails. One must run the program, or read a trace, in which lines that never ran have no comment.
+fails. One must run the program, or read a trace, in which lines that never ran have no comment; or else do the sum, for
+the result is off by twice the amount of that branch.
 """
 
 from dataclasses import dataclass

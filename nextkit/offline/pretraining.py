@@ -1,4 +1,4 @@
-"""Pretraining: the recipe that made the models in data/, from an empty network to a weak repairer, on two cores or a GPU.
+"""Pretraining: the recipes that made the models in data/, on two cores or a GPU.
 
 A small Llama-shaped network reads a corpus in phases, each with its own share of right repairs, in batches of equal
 length. Matrices are trained with Muon, everything else with AdamW. Tokens weigh by what they decide: those of the
