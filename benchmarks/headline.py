@@ -31,6 +31,7 @@ COLDER, NOT_SHOWN = 0.2, "NExT, trace removed at test time"
 BASE_COLDER, NEXT_COLDER, BEGUN_COLDER = (
     f"{name}, temperature {COLDER}" for name in ("base", "NExT", "base begun with 'It'")
 )
+BEGUN_AS = {"base": BEGUN, BASE_COLDER: BEGUN_COLDER}  # the row of the same base made to begin as right repairs do
 
 
 def main():
@@ -94,9 +95,9 @@ def _measure_on(split, models, run, settings, sampler):
         changed, adapter = models[name]
         found = evaluate_model(changed, run, tasks, adapter=adapter, sampler=sampler)
         table[name] = _rates(tasks, found.samples, found.verdicts)
-        if name in (begun_as := {"base": BEGUN, BASE_COLDER: BEGUN_COLDER}):
+        if name in BEGUN_AS:
             begun = begin_as_careful(run, changed, tasks, sampler)
-            table[begun_as[name]] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
+            table[BEGUN_AS[name]] = _rates(tasks, begun, judge_all(tasks, begun, hidden=True))
     return table
 
 
