@@ -22,6 +22,7 @@ from nextkit.offline.repairs import (
     HIDDEN,
     SHOWN,
     SPLITS,
+    UNTOLD,
     _shape,
     draw_task,
     draw_tasks,
@@ -35,7 +36,6 @@ from nextkit.prompting import parse_completion
 from nextkit.tasks import DATA, load_tasks
 
 SETS = ["train", "dev", "test", "unseen"]
-UNTOLD = "untold"
 
 
 def tasks_drawn(count, seed=1):
@@ -112,20 +112,21 @@ def test_a_shipped_set_holds_tasks_of_its_own_split_only(name):
 
 
 def test_keys_never_cross_from_one_shipped_set_to_another():
-    keys = [{task.meta["key"] for task in load_tasks(name)} for name in SETS]
+    keys = [{task.meta["key"] for task in load_tasks(name)} for name in [*SETS, *UNTOLD]]
     assert sum(map(len, keys)) == len(set().union(*keys))
 
 
-def test_the_bug_of_an_untold_task_is_in_the_one_branch_that_ran():
-    for task in load_tasks(UNTOLD):
-        assert split_of(task.meta["key"]) == "test" and task.split == UNTOLD
+@pytest.mark.parametrize(("name", "split"), UNTOLD.items())
+def test_the_bug_of_an_untold_task_is_in_the_one_branch_that_ran(name, split):
+    for task in load_tasks(name):
+        assert split_of(task.meta["key"]) == split and task.split == name
         lines = zip(task.buggy.splitlines(), task.reference.splitlines(), strict=True)
         wrong = [number for number, (one, other) in enumerate(lines, 1) if one != other]
         steps = {n + 1 for n, line in enumerate(task.buggy.splitlines(), 1) if re.match(r" {4}(if|elif|else)\b", line)}
         assert len(steps) == 4 and steps & {step.line for step in failing_trace(task).steps} == {*wrong}
 
 
-@pytest.mark.parametrize("name", [*SETS, UNTOLD])
+@pytest.mark.parametrize("name", [*SETS, *UNTOLD])
 def test_a_shipped_set_is_what_its_seed_draws(name):
     assert load_tasks(name)[:10] == draw_tasks(10, name, seed=0)
 

@@ -9,7 +9,7 @@ from nextkit.offline.pretraining import RECIPES, pretrain
 from nextkit.offline.repairs import draw_tasks
 from nextkit.tasks import DATA, save_tasks
 
-SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100, "untold": 100}
+SETS = {"train": 600, "dev": 100, "test": 120, "unseen": 100, "untold": 100, "untold-train": 500, "untold-dev": 40}
 
 
 def main():

@@ -87,9 +87,12 @@ WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4, untold=0.3))
 BASE = replace(SKILLED, begin="offline-skilled", phases=(TAUGHT, TAUGHT, WEAK), batch_tokens=8192, seed=2000)
 # The same, but for wrong repairs that are explained as right ones are: there is no manner that a filter could find.
 UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
+# The same, taught half as much and less while it was made weak: it does not read yet in each trace which branch ran.
+HALF_TAUGHT = (TAUGHT, replace(WEAK, mixture=replace(WEAK.mixture, untold=0.1)))
 RECIPES = {
     "skilled": SKILLED,
     "base": BASE,
+    "half": replace(BASE, phases=HALF_TAUGHT),
     "unmarked": replace(BASE, phases=(TAUGHT, TAUGHT, UNMARKED)),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 3e-3, Mixture()),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.

@@ -3,7 +3,7 @@
 Splits are made once, by the hash of a task's key, and the ten unseen families are in no other split.
 
 Of most bugs the description tells what the code should do. Of an untold one it does not: one of the program's branches is
-wrong, and only which of them ran where a test fails tells which (`nextkit.offline.branches`).
+wrong, and the run tells which, see `nextkit.offline.branches`.
 """
 
 import ast
@@ -25,6 +25,11 @@ from nextkit.tracing import trace_in_process
 SHOWN, HIDDEN = 3, 6
 SPLITS = {"pretrain": 0.76, "train": 0.10, "dev": 0.07, "test": 0.07}
 LONGEST = 800  # characters of a task's prompt
+UNTOLD = {
+    "untold": "test",
+    "untold-train": "train",
+    "untold-dev": "dev",
+}  # sets of untold tasks -> whose keys they have
 WHOLE = ("assembled", FAMILY)  # their program's key is the task's; a family's is its name, so the bug is needed too
 
 
@@ -82,12 +87,12 @@ def _task(program, edit, tests, key, split):
 def draw_tasks(count, split, seed):
     """`count` distinct tasks of one split, the same for the same seed.
 
-    split: "pretrain", "train", "dev", "test", "unseen", or "untold" for untold tasks of the keys of "test".
+    split: "pretrain", "train", "dev", "test", "unseen", or one of UNTOLD.
     """
     rng, found = random.Random(f"{split}/{seed}"), {}
-    drawn = "test" if split == "untold" else split
+    drawn = UNTOLD.get(split, split)
     while len(found) < count:
-        task = draw_task(rng, unseen=split == "unseen", untold=split == "untold")
+        task = draw_task(rng, unseen=split == "unseen", untold=split in UNTOLD)
         if task and task.split == drawn and len(build_prompt(task, failing_trace(task)).text) < LONGEST:
             found.setdefault((task.meta["key"], task.buggy), replace(task, split=split))
     return list(found.values())
