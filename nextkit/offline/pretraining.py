@@ -85,10 +85,10 @@ SKILLED = PretrainSettings(
 TAUGHT = Phase(9_000, 2_000_000, 2e-3, Mixture(0.95, renamed=0.4, untold=0.6))
 WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4, untold=0.3))
 BASE = replace(SKILLED, begin="offline-skilled", phases=(TAUGHT, TAUGHT, WEAK), batch_tokens=8192, seed=2000)
-# The same, but for wrong repairs that are explained as right ones are: there is no manner that a filter could find.
-UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
-# The same, taught half as much and less while it was made weak: it does not read yet in each trace which branch ran.
+# The base taught half as much, and less while it was made weak: it does not yet find in each trace which branch ran.
 HALF_TAUGHT = (TAUGHT, replace(WEAK, mixture=replace(WEAK.mixture, untold=0.1)))
+# The base with wrong repairs that are explained as right ones are: there is no manner that a filter could find.
+UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
 RECIPES = {
     "skilled": SKILLED,
     "base": BASE,

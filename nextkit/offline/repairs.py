@@ -25,11 +25,7 @@ from nextkit.tracing import trace_in_process
 SHOWN, HIDDEN = 3, 6
 SPLITS = {"pretrain": 0.76, "train": 0.10, "dev": 0.07, "test": 0.07}
 LONGEST = 800  # characters of a task's prompt
-UNTOLD = {
-    "untold": "test",
-    "untold-train": "train",
-    "untold-dev": "dev",
-}  # sets of untold tasks -> whose keys they have
+UNTOLD = {"untold": "test", "untold-train": "train", "untold-dev": "dev"}  # set of untold tasks -> split of its keys
 WHOLE = ("assembled", FAMILY)  # their program's key is the task's; a family's is its name, so the bug is needed too
 
 
