@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 
+from nextkit.demo import COLDER, LEARNT_FROM, TOLD, UNTOLD
 from nextkit.evaluation import blind_edit, interval, no_op_rate, pass_rates
 from nextkit.filtering import judge_all, unchanged
 from nextkit.grounding import agreement
@@ -25,11 +26,10 @@ from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_trai
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace_all
 
-TOLD, PRACTICE = ("train", "dev"), ("untold-train", "untold-dev")
-LEARNT_FROM = {"test": TOLD, "unseen": TOLD, "untold": PRACTICE}  # held-out set -> sets to tune on and to choose on
+SETS = ["test", "unseen", "untold"]
 TRAIN, DEV = 500, 60  # tasks of these, where there are so many
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
-COLDER, NOT_SHOWN, UNPRACTISED = 0.2, "NExT, trace removed at test time", "NExT, tuned on told tasks"
+NOT_SHOWN, UNPRACTISED = "NExT, trace removed at test time", "NExT, tuned on told tasks"
 BASE_COLDER, NEXT_COLDER, FAITHFUL_COLDER, BEGUN_COLDER = (
     f"{name}, temperature {COLDER}" for name in ("base", "NExT", "faithful only", "base begun with 'It'")
 )
@@ -48,7 +48,7 @@ def main():
         "--model", default=SelfTrainingSettings.model, help="another base: a folder, or a shipped model"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
-    parser.add_argument("--sets", nargs="+", choices=LEARNT_FROM, default=[*LEARNT_FROM])
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     options = parser.parse_args()
     run = Run("runs/headline")
     tables = [measure(run, options.model, seed, options.sets) for seed in options.seeds]
@@ -72,7 +72,7 @@ def measure(run, model, seed, splits):
     found = {}
     for split in splits:
         models = _models(run, settings, sampler, *LEARNT_FROM[split])
-        if LEARNT_FROM[split] is PRACTICE:
+        if LEARNT_FROM[split] is UNTOLD:
             told = _learner(run, sampler, *TOLD)(settings).best
             models[UNPRACTISED] = settings, told.adapter
         found[split] = _measure_on(split, models, run, settings, sampler)

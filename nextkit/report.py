@@ -21,7 +21,7 @@ def write_report(run, settings, table, blind, said):
     matplotlib.use("Agg")
     from nextkit.plotting import plot_comparison, plot_rounds
 
-    rounds = table[table.model.str.match(r"base|round")]
+    rounds = table[table.model.str.fullmatch(r"base|round \d+")]
     figures = [plot_rounds(rounds, blind=blind), plot_comparison(table)]
     figures[0].figure.savefig(run.folder / "rounds.png", dpi=150)
     table.to_csv(run.folder / "table.csv", index=False)

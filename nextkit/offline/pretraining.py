@@ -80,19 +80,19 @@ class PretrainSettings:
 SKILLED = PretrainSettings(
     Shape(192, 6, 3, 512), (Phase(161_000, 62_800_000, 3e-3, Mixture(0.85, renamed=0.4)),), batch_tokens=24_576
 )
-# The base is that model, taught to find in a trace which branch ran, and then made weak: it goes on with repairs of which
-# half are wrong, which it learns to write as well.
+# The base is that model, taught by half to find in a trace which branch ran, and then made weak: it goes on with repairs
+# of which half are wrong, which it learns to write as well.
 TAUGHT = Phase(9_000, 2_000_000, 2e-3, Mixture(0.95, renamed=0.4, untold=0.6))
-WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4, untold=0.3))
-BASE = replace(SKILLED, begin="offline-skilled", phases=(TAUGHT, TAUGHT, WEAK), batch_tokens=8192, seed=2000)
-# The base taught half as much, and less while it was made weak: it does not yet find in each trace which branch ran.
-HALF_TAUGHT = (TAUGHT, replace(WEAK, mixture=replace(WEAK.mixture, untold=0.1)))
-# The base with wrong repairs that are explained as right ones are: there is no manner that a filter could find.
-UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
+WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4, untold=0.1))
+BASE = replace(SKILLED, begin="offline-skilled", phases=(TAUGHT, WEAK), batch_tokens=8192, seed=2000)
+# A base taught twice as much, and reminded while it was made weak: it has the skill whole, so there is none to learn.
+REMINDED = replace(WEAK, mixture=replace(WEAK.mixture, untold=0.3))
+# The same with wrong repairs that are explained as right ones are: there is no manner that a filter could find.
+UNMARKED = replace(REMINDED, mixture=replace(REMINDED.mixture, marked=False))
 RECIPES = {
     "skilled": SKILLED,
     "base": BASE,
-    "half": replace(BASE, phases=HALF_TAUGHT),
+    "whole": replace(BASE, phases=(TAUGHT, TAUGHT, REMINDED)),
     "unmarked": replace(BASE, phases=(TAUGHT, TAUGHT, UNMARKED)),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 3e-3, Mixture()),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
