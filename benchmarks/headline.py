@@ -1,6 +1,6 @@
 """The headline: NExT with the shipped base on the test set, unseen families and untold tasks, over three seeds.
 
-    python benchmarks/headline.py        # two hours a seed on a core; resumes; prints the tables of the data card
+    python benchmarks/headline.py        # two hours a seed on a core; resumes; prints the data card's tables, draws headline.svg
     python benchmarks/headline.py --model FOLDER --seeds 0 --sets untold
 
 For the test set and the unseen families a model is tuned on `train`, for the untold tasks on `untold-train`. Nothing
@@ -14,11 +14,13 @@ import statistics
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from pathlib import Path
 
 from nextkit.demo import COLDER, LEARNT_FROM, TOLD, UNTOLD
 from nextkit.evaluation import blind_edit, interval, no_op_rate, pass_rates
 from nextkit.filtering import judge_all, unchanged
 from nextkit.grounding import agreement
+from nextkit.plotting import BLUE, GREY, ORANGE
 from nextkit.prompting import Prompt, build_prompt
 from nextkit.runs import Run, digest
 from nextkit.sampling import LocalSampler, Sample, fingerprint
@@ -26,7 +28,7 @@ from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_trai
 from nextkit.tasks import load_tasks
 from nextkit.tracing import trace_all
 
-SETS = ["test", "unseen", "untold"]
+SETS = ["untold", "test", "unseen"]
 TRAIN, DEV = 500, 60  # tasks of these, where there are so many
 NEXT, FAITHFUL, BEGUN = "NExT, best round on dev", "the same, faithful only", "base, answers begun with 'It'"
 NOT_SHOWN, UNPRACTISED = "NExT, trace removed at test time", "NExT, tuned on told tasks"
@@ -39,6 +41,9 @@ PAIRS = [
     *product((NEXT_COLDER, FAITHFUL_COLDER), (BASE_COLDER, BEGUN_COLDER)),
     (NEXT, NOT_SHOWN),
 ]
+UNTUNED = ("blind edit", "base", BEGUN, BASE_COLDER, BEGUN_COLDER)
+OURS = (NEXT, FAITHFUL, NEXT_COLDER, FAITHFUL_COLDER)
+TITLES = dict(test="test set", unseen="unseen families", untold="untold: only the run tells")
 
 
 def main():
@@ -63,6 +68,7 @@ def main():
             print(line(name, [table[split][name] for table in tables]))
         for name, other in PAIRS:
             print(f"\n{name} against {other}: {gain([table[split] for table in tables], name, other)}")
+    draw(tables, options.sets, Path(__file__).with_suffix(".svg"))
 
 
 def measure(run, model, seed, splits):
@@ -150,6 +156,33 @@ def gain(tables, name, other):
     gains = [one - two for one, two in zip(rates, others, strict=True)]
     low, high = interval(gains)
     return f"{100 * statistics.mean(gains):+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def draw(tables, splits, path):
+    """The figure: a panel a set; dashed, the best of what needs no tuning."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = path.name  # the same figure is the same file
+    names = max((tables[0][split] for split in splits), key=len)
+    shape = dict(figsize=(2.2 + 2.4 * len(splits), 0.28 * len(names) + 1.2), sharey=True, squeeze=False)
+    figure, (panels,) = plt.subplots(1, len(splits), layout="constrained", **shape)
+    for split, axes in zip(splits, panels, strict=True):
+        rates = {name: _over_seeds([table[split][name][0] for table in tables]) for name in tables[0][split]}
+        axes.axvline(100 * max(statistics.mean(rates[name]) for name in UNTUNED), color=GREY, ls="--", lw=1)
+        for name, found in rates.items():
+            _dot(axes, name, found)
+        axes.set(xlim=(0, 100), xlabel="pass@1, %")
+        axes.set_title(f"{TITLES[split]}\n{len(load_tasks(split))} tasks", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.savefig(path, metadata=dict(Date=None))
+
+
+def _dot(axes, name, rates):
+    """The mean and its interval: orange for what was tuned on verified samples of the set's own kind, blue for controls."""
+    color = GREY if name in UNTUNED else ORANGE if name in OURS else BLUE
+    mean, low, high = (100 * value for value in (statistics.mean(rates), *interval(rates)))
+    axes.errorbar(mean, name, xerr=[[mean - low], [high - mean]], fmt="o", ms=5, color=color, capsize=2)
 
 
 def _rates(tasks, samples, verdicts):
