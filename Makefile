@@ -7,6 +7,7 @@ READY := .venv/ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Tests run side by side, each process of theirs on one thread: two that compute with all cores only wait for each other.
 PYTEST := NEXTKIT_FAST=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: demo test browser other-pythons lab clean
 
@@ -18,7 +19,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/solutions/*.ipynb
 	$(PYTEST) --dist=loadfile tests --ignore=tests/browser
-	$(MAKE) --jobs=2 --output-sync=target browser other-pythons
+	$(MAKE) --jobs=2 $(SYNC) browser other-pythons
 	$(PYTEST) --nbmake --nbmake-timeout=600 notebooks
 
 browser: $(READY)
@@ -36,4 +37,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv

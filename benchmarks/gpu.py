@@ -8,11 +8,10 @@ tuning, which needs 4 operations a parameter and token (forward, and backward to
 for sampling, where the limit is that of reading the weights once, and every sequence's whole cache, for a token of each
 (LocalSampler reads a prompt's cache once for all of its samples, so it may go beyond it). Texts are as long as real
 ones: prompts of 500 to 900 tokens, answers of 150 to 350. "Step by step" is LocalSampler without its recording. What is
-measured is printed at once, so that nothing is lost with the machine; the table goes to the folder OUT too, if there is one.
+measured is printed at once.
 """
 
 import argparse
-import os
 import random
 import statistics
 import tempfile
@@ -22,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tracing import write_section
+from sections import write_section
 
 from nextkit.finetuning import LoraSettings, _with_lora
 from nextkit.finetuning.training import Plan, train
@@ -48,10 +47,10 @@ def main():
     text = f"torch {torch.__version__}, {dtype}; measured ceilings: {ceilings[0] / 1e12:.4g} TFLOP/s, "
     text += f"{ceilings[1] / 1e12:.3g} TB/s\n\n{table(rows)}"
     print(f"## {title}\n\n{text}")
-    if os.environ.get("OUT"):
-        Path(os.environ["OUT"], "gpu.md").write_text(f"## {title}\n\n{text}\n")
+    if options.out:
+        options.out.write_text(f"## {title}\n\n{text}\n")
     if not options.dry:
-        write_section(Path(__file__).with_name("README.md"), title, text)
+        write_section(title, text)
 
 
 def measure(name, options, device, dtype, ceilings):
@@ -66,7 +65,7 @@ def measure(name, options, device, dtype, ceilings):
         limit = limits["tuning" if label == "tuning" else "sampling"]
         found = {f"{label}, tok/s": f"{speed:.0f}", f"{label}, of the limit": _percent(speed / limit)}
         found |= {f"{label}, GB": peak, f"{label}, busy": busy}
-        print(name, found, flush=True)  # at once: a machine that is lent may be taken back
+        print(name, found, flush=True)  # at once: nothing is lost if the rest fails
         row |= found
     return row
 
@@ -77,7 +76,7 @@ def tuning(config, options, device, dtype, rng):
     The first third of the steps warms up, the second is measured, the last is watched, which costs some time.
     """
     settings = LoraSettings(max_steps=options.steps, epochs=1000, batch_size=options.batch, save_steps=0)
-    examples = [_example(config, rng, options) for _ in range(options.steps * options.batch)]
+    examples = [_example(rng, options) for _ in range(options.steps * options.batch)]
     tokens = statistics.mean(len(example["input_ids"]) for example in examples)
     stamps, third = [], options.steps // 3
 
@@ -101,7 +100,7 @@ def tuning(config, options, device, dtype, rng):
 def sampling(sample, config, options, device, dtype, rng):
     """(tokens a second, peak memory, busy share) of 32 samples for each prompt; a first, short run warms up."""
     model = _random(config, device, dtype).eval()
-    prompts = [_ids(config, rng, _scaled(PROMPT, options)) for _ in range(options.prompts)]
+    prompts = [_ids(rng, _scaled(PROMPT, options)) for _ in range(options.prompts)]
     sample(model, prompts, 4)
     _forget(device)
     started = time.monotonic()
@@ -206,6 +205,7 @@ def _options():
     parser.add_argument("--batch", type=int, default=24, help="examples a step")
     parser.add_argument("--prompts", type=int, default=8, help=f"sampled together, {SAMPLES} samples each")
     parser.add_argument("--answer", type=int, default=250, help="tokens of a sample")
+    parser.add_argument("--out", type=Path, help="a file for the table, beside README.md")
     parser.add_argument("--dry", action="store_true", help="print, and write nothing")
     return parser.parse_args()
 
@@ -224,12 +224,12 @@ def _tokenizer():
     return tokenizer
 
 
-def _example(config, rng, options):
-    prompt, answer = (_ids(config, rng, _scaled(of, options)) for of in (PROMPT, ANSWER))
+def _example(rng, options):
+    prompt, answer = (_ids(rng, _scaled(of, options)) for of in (PROMPT, ANSWER))
     return dict(input_ids=prompt + answer, labels=[-100] * len(prompt) + answer)
 
 
-def _ids(config, rng, span):
+def _ids(rng, span):
     return [rng.randrange(1000) for _ in range(rng.randint(*span))]
 
 

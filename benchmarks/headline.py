@@ -68,7 +68,8 @@ def main():
             print(line(name, [table[split][name] for table in tables]))
         for name, other in PAIRS:
             print(f"\n{name} against {other}: {gain([table[split] for table in tables], name, other)}")
-    draw(tables, options.sets, Path(__file__).with_suffix(".svg"))
+    usual = (options.model, list(options.seeds), options.sets) == (SelfTrainingSettings.model, [0, 1, 2], SETS)
+    draw(tables, options.sets, (Path(__file__) if usual else run.folder / "headline").with_suffix(".svg"))
 
 
 def measure(run, model, seed, splits):
@@ -133,7 +134,8 @@ def begin_as_careful(run, settings, tasks, sampler):
     prompts = [Prompt(prompt.task_id, prompt.text + " It") for prompt in traced]
     how = dict(temperature=settings.temperature, max_tokens=settings.max_tokens, seed=settings.seed)
     draw = partial(sampler.sample, prompts, settings.eval_samples, **how)
-    keyed = dict(model=fingerprint(settings.model), tasks=digest(tasks), **how)
+    keyed = dict(model=fingerprint(settings.model), prompts=digest(prompts), n=settings.eval_samples)
+    keyed |= how | sampler.identity
     rows = run.records("begun", keyed, draw, Sample)
     return [[replace(sample, rationale=f"It{sample.rationale}") for sample in row] for row in rows]
 

@@ -20,8 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sections import write_section
 from tqdm.auto import tqdm
-from tracing import write_section
 
 from nextkit.datasets.mutate import random_edit
 from nextkit.sandbox import Sandbox
@@ -46,7 +46,7 @@ def main():
         text = speed(judges, jobs, options) + endless(one)
         text += f"\nIn force: {', '.join(one.isolation)}.\n"
     print(text)
-    write_section(Path(__file__).with_name("README.md"), "Judging", text)
+    write_section("Judging", text)
 
 
 def programs(path, sandbox):

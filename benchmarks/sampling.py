@@ -10,10 +10,9 @@ import os
 import platform
 import statistics
 import time
-from pathlib import Path
 
 import torch
-from tracing import write_section
+from sections import write_section
 
 from nextkit.prompting import build_prompt
 from nextkit.sampling import LocalSampler, lanes
@@ -82,7 +81,7 @@ def main():
         lines.append(f"| {name} | {middle:,.0f} | {min(speeds):,.0f} to {max(speeds):,.0f} | {ratio:.1f} |")
     text = "\n".join(lines) + "\n"
     print(text)
-    write_section(Path(__file__).with_name("README.md"), "Sampling", text)
+    write_section("Sampling", text)
 
 
 if __name__ == "__main__":

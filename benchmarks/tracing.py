@@ -21,6 +21,7 @@ import time
 import warnings
 from pathlib import Path
 
+from sections import write_section
 from tqdm.auto import tqdm
 
 from nextkit.naturalize import STYLES, count_tokens, naturalize
@@ -47,7 +48,7 @@ def main():
     drawn = random.Random(0).sample(rows, min(options.programs, len(rows)))
     text = f"{speed(drawn, options.repeats)}\n{sizes(rows)}"
     print(text)
-    write_section(Path(__file__).with_name("README.md"), f"Tracing, Python {sys.version.split()[0]}", text)
+    write_section(f"Tracing, Python {sys.version.split()[0]}", text)
 
 
 def speed(rows, repeats):
@@ -283,28 +284,6 @@ def _within(trace, budget):
     except ValueError:  # the program alone is longer
         return naturalize(trace, style="concise", max_value=10)
 
-
-def write_section(path, title, text):
-    """Put the text under its title, in place of what an earlier run wrote there."""
-    old = path.read_text() if path.exists() else HEADER
-    begin, end = f"## {title}\n", "<!-- end -->\n"
-    if begin in old:
-        before, after = old.split(begin)
-        old = before + after.split(end, 1)[1].lstrip("\n")
-    path.write_text(f"{old.rstrip()}\n\n{begin}\n{text}{end}")
-
-
-HEADER = """\
-# Measurements
-
-Written by the benchmarks beside this file. `python benchmarks/tracing.py FOLDER` measures tracing: a ratio is the time
-of running a test under a tracer divided by the time of running it plainly; "median" over programs, "total" of the sums.
-Peers print what they see to memory; they were not run on programs of more than 5,000 steps. "counting lines only" is
-the limit: an event a line and nothing else. "whole job" starts from source: parsing, planning, running, writing down.
-Lengths are in tokens as `count_tokens` counts, for the first test of each program; what the outcome adds to the test is
-counted with the trace. The test of mbpp/493 is a list of 1,747 tokens.
-`python benchmarks/judging.py FOLDER` measures the sandbox on right and wrong programs. Sections replace themselves.
-"""
 
 if __name__ == "__main__":
     main()

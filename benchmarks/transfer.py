@@ -13,7 +13,7 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from tracing import write_section
+from sections import write_section
 
 from nextkit.evaluation import interval, pass_rates
 from nextkit.offline.corpus import Mixture
@@ -36,7 +36,7 @@ def main():
         "families read by none": load_tasks("unseen"),
     }
     found = {share: [rates(trained(share), tasks[:TASKS]) for tasks in sets.values()] for share in SHARES}
-    write_section(Path(__file__).with_name("README.md"), "Transfer", written(found, list(sets)))
+    write_section("Transfer", written(found, list(sets)))
     draw(found, list(sets))
 
 

@@ -52,7 +52,7 @@ def status(folder):
 def summary(found):
     """The status in words, a line at a time."""
     yield f"run {found['folder']}"
-    if not found["stages"]:
+    if found["started"] is None:
         yield "nothing here yet: the first stage appears when the run begins"
         return
     ago = [span(found["read"] - found[name]) for name in ("started", "changed")]

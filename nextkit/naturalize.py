@@ -55,8 +55,10 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}, outcome")
     if max_value < 1 or not (isinstance(visits, tuple | list) and len(visits) == 2 and min(visits) >= 0):
         raise ValueError(f"max_value={max_value!r}, visits={visits!r}: give at least 1, and two numbers such as (2, 1)")
+    length = length or count_tokens
     if style == "outcome":
-        return "\n".join([trace.program.strip("\n"), _test(trace, max_value)])
+        text = "\n".join([trace.program.strip("\n"), _test(trace, max_value)])
+        return text if budget is None or length(text) <= budget else _refuse(budget, length(text))
     shown = _Shown(max_value, *visits)
     if style == "concise":
         shown = _Shown(max_value, 1, 1, arguments=False)
@@ -65,7 +67,7 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
         shown = shown.without("steps after the stack was used up")
     if budget is None:
         return _noted(write, shown)
-    return _fitted(write, shown, budget, length or count_tokens)
+    return _fitted(write, shown, budget, length)
 
 
 def count_tokens(text):
@@ -109,9 +111,11 @@ def _fitted(write, shown, budget, length):
         sizes.append(length(text))
         if sizes[-1] <= budget:
             return text
-    raise ValueError(
-        f"budget {budget} is too small: program, test and last state alone take {min(sizes)}: raise the budget"
-    )
+    return _refuse(budget, min(sizes))
+
+
+def _refuse(budget, least):
+    raise ValueError(f"budget {budget} is too small: the least that can be shown would take {least}: raise the budget")
 
 
 def _noted(write, shown):

@@ -4,6 +4,7 @@ with processes(8) as pool:
     verdicts = judge_all(tasks, samples, pool)
 """
 
+import os
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -29,6 +30,11 @@ def in_order(function, items, *, workers, desc, unit, executor=None):
     finally:
         if executor is None:
             pool.shutdown()
+
+
+def cores():
+    """How many processors this process may use: a queue, or `taskset`, may grant it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_either(executor, sandbox):

@@ -1,6 +1,6 @@
 """Plotting: one function for each figure, drawn from stored results. Each returns a matplotlib Axes."""
 
-INK, BLUE, ORANGE, GREY = "#222222", "#0072B2", "#D55E00", "#999999"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 
 
 def plot_rounds(table, *, blind=None, ax=None):
@@ -89,7 +89,10 @@ def plot_claims(table, *, ax=None):
 
 
 def plot_counts(counts, *, label, title, most=30, ax=None):
-    """A bar for each of the `most` commonest, longest first, "passed" in colour; counts: a Counter."""
+    """A bar for each of the `most` commonest, longest first, "passed" in colour; counts: a Counter. Raises ValueError
+    where there is nothing to draw."""
+    if not counts:
+        raise ValueError(f"there are no {label} to draw: give some")
     common = counts.most_common(most)
     rest = counts.total() - sum(count for _, count in common)
     common = ([*common, ("other", rest)] if rest else common)[::-1]

@@ -14,6 +14,7 @@ import os
 import shutil
 import uuid
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 
@@ -101,6 +102,12 @@ def from_dict(cls, fields):
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
     return cls(**{name: _tuples(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def check_whole(name, value, *, least):
+    """Raises ValueError where a setting is no whole number, or below `least`."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} is {value!r}: give a whole number of at least {least}")
 
 
 def _remove(path):

@@ -111,10 +111,10 @@ class Run:
 
     def _tell_of(self, paths):
         """Tell of those files of which no event does: a process was ended between the one and the other."""
-        for path in self.untold(paths):
+        for path in self.unlogged(paths):
             self.stored(path, seconds=0.0, rows=len(path.read_text(encoding="utf-8").splitlines()))
 
-    def untold(self, paths):
+    def unlogged(self, paths):
         """Those of the files of stages that no event tells of."""
         if paths := list(paths):
             told = {(event.get("folder"), event.get("file")) for event in self.events()}

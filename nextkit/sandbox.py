@@ -14,7 +14,7 @@ the sandbox itself is a SandboxError, never a Verdict.
 **Contained on Linux** (`nextkit.isolation`; `Sandbox().isolation` says what is in force): no network; nothing outside
 a scratch folder in memory can be written, made or removed; other processes are neither seen nor signalled; none
 outlives its check. **Contained everywhere**: a process and session of its own, ended at the timeout; limits on CPU,
-memory, file size, open files and processes; stdin, stdout, descriptors and environment taken away.
+memory (not on macOS), file size, open files and processes; stdin, stdout, descriptors and environment taken away.
 
 **Not contained**: reading files that the user may read (but there is no way to send them anywhere, save as the value
 returned); memory of 64 processes at a time, each up to the limit (the kernel then ends these before the notebook); sockets
@@ -41,6 +41,7 @@ from pathlib import Path
 
 from nextkit.asserts import parse_test
 from nextkit.comparing import check_oracle, matches, show
+from nextkit.parallel import cores
 from nextkit.sandbox_server import read_frame, write_frame
 from nextkit.tracer import rows
 
@@ -99,8 +100,8 @@ class Sandbox:
     def __init__(self, workers=1, timeout=1.0, memory_mb=512):
         if not (isinstance(workers, Integral) and workers > 0 and timeout > 0 and memory_mb > 0):
             raise ValueError(
-                f"Sandbox(workers={workers!r}, timeout={timeout!r}, memory_mb={memory_mb!r}): give each more than 0, and "
-                "whole workers"
+                f"Sandbox(workers={workers!r}, timeout={timeout!r}, memory_mb={memory_mb!r}): give a whole number of at "
+                "least 1 as workers, and more than 0 as timeout and memory_mb"
             )
         self.workers, self.timeout, self.memory = workers, timeout, memory_mb * 2**20
         self._idle = queue.LifoQueue()
@@ -194,10 +195,10 @@ class Sandbox:
 
 
 def default_sandbox():
-    """The sandbox that the other rooms use when none is given: one worker a core, made when first needed."""
+    """The sandbox that other modules use when none is given: one worker a core, made when first needed."""
     with _sharing:
         if _shared.get("process") != os.getpid():  # a forked process must not talk to its parent's servers
-            _shared.update(process=os.getpid(), sandbox=Sandbox(workers=os.cpu_count() or 1))
+            _shared.update(process=os.getpid(), sandbox=Sandbox(workers=cores()))
             atexit.register(_shared["sandbox"].close)
         return _shared["sandbox"]
 
@@ -228,7 +229,7 @@ class _Server:
         """Send a request and wait for its reply; a server that dies is started again and asked once more."""
         try:
             write_frame(self.started().process.stdin, request)
-            return self._receive(request["timeout"] + 10)
+            reply = self._receive(request["timeout"] + 10)
         except (OSError, EOFError, ValueError) as error:
             self.kill()
             warnings.warn(
@@ -237,10 +238,13 @@ class _Server:
             if tries > 1:
                 return self.ask(request, tries - 1)
             self._check_health(error)
-            return dict(findings=[], ended="closed", signal=9, seconds=0.0, lost=True)
+            return dict(findings=[], ended="closed", seconds=0.0, lost=True)
         except BaseException:  # interrupted between request and reply: the two would no longer match
             self.kill()
             raise
+        if reply["ended"] == "unconfined":
+            raise SandboxError(f"a program could not be confined here, so it was not run: {reply['problem']}")
+        return reply
 
     def _check_health(self, error):
         """Raises SandboxError where not even an empty task comes back: then the fault is not the program's."""
@@ -269,7 +273,9 @@ class _Server:
         self.process = None
 
     def _receive(self, timeout):
-        if not select.select([self.process.stdout], [], [], timeout)[0]:
+        waiting = select.poll()  # select() knows no descriptor beyond 1023
+        waiting.register(self.process.stdout, select.POLLIN)
+        if not waiting.poll(1000 * timeout):
             raise EOFError("the sandbox server does not answer")
         frame = read_frame(self.process.stdout)
         if frame is None:

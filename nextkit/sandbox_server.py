@@ -39,6 +39,7 @@ textwrap threading time types typing unicodedata
 ON_DEMAND = (sys.stdlib_module_names | {"numpy", "pandas"}) - set(
     "__main__ antigravity ensurepip idlelib lib2to3 pip test this tkinter turtle turtledemo venv".split()  # noqa: SIM905
 )
+CONFINED = b'{"confined": true}\n'  # written before the program runs: without it, nothing ran
 DONE = b'{"done": true}\n'
 MAX_REPLY = 8_000_000  # bytes of findings; a child that writes more is ended
 
@@ -135,10 +136,12 @@ def _in_child(request, scratch):
     os.close(writing)
     data, ended = _collect(reading, started + request["timeout"])
     os.close(reading)
-    status = _end(child)
+    _end(child)
     seconds = time.monotonic() - started
     _empty(scratch)
-    return dict(findings=_lines(data), ended=ended, signal=status, seconds=seconds)
+    if ended == "closed" and not data.startswith(CONFINED):
+        return dict(findings=[], ended="unconfined", problem=data.decode(errors="replace"), seconds=seconds)
+    return dict(findings=_lines(data.removeprefix(CONFINED)), ended=ended, seconds=seconds)
 
 
 def _collect(reading, deadline):
@@ -162,16 +165,15 @@ def _collect(reading, deadline):
 
 
 def _end(child):
-    """Kill the child, its group and whatever escaped from it; returns the signal that ended it (0 for an exit)."""
-    done, status = os.waitpid(child, os.WNOHANG)
+    """Kill the child, its group and whatever escaped from it."""
+    done, _ = os.waitpid(child, os.WNOHANG)
     everyone = [-1] if os.getpid() == 1 else [-child, child]
     for target in everyone:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(target, signal.SIGKILL)
     if not done:
-        _, status = os.waitpid(child, 0)
+        os.waitpid(child, 0)
     _reap()
-    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
 def _reap():
@@ -220,7 +222,12 @@ def _lines(data):
 def _child(request, writing, scratch):
     """Everything from here on runs in the child and never returns."""
     try:
-        _confine(request, writing, scratch)
+        try:
+            _confine(request, writing, scratch)
+        except BaseException as error:
+            os.write(writing, describe_exception(error).encode())
+            raise
+        os.write(writing, CONFINED)
         with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:
             (_trace if request["op"] == "trace" else _check)(request, pipe)
             pipe.write(DONE.decode())
@@ -239,14 +246,18 @@ def _confine(request, writing, scratch):
     os.closerange(3, writing)
     os.closerange(writing + 1, 65536)
     os.chdir(scratch)
-    seconds = int(request["timeout"]) + 2
-    limits = dict(CPU=seconds, AS=request["memory"], FSIZE=1_000_000, NOFILE=32, CORE=0)
+    limits = dict(CPU=int(request["timeout"]) + 2, FSIZE=1_000_000, NOFILE=32, CORE=0)
+    if sys.platform != "darwin":  # macOS refuses any limit on address space
+        limits["AS"] = request["memory"]
     if os.getppid() == 1 or os.geteuid() == 0:  # elsewhere all processes of the user would count
         limits["NPROC"] = 64
     random.seed(0)  # a fork seeds it anew; a verdict must not depend on chance, as little as on the order of a set
     become_nobody()
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
 
 
 def _trace(request, pipe):

@@ -18,7 +18,7 @@ from nextkit.finetuning import Adapter
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.settings import SelfTrainingSettings
-from nextkit.stages import Evaluation, Stages
+from nextkit.stages import Evaluation, NothingKeptError, Stages
 
 __all__ = ["Round", "SelfTrainingResult", "SelfTrainingSettings", "evaluate_model", "hard_tasks", "self_train"]
 
@@ -144,10 +144,18 @@ def _result(rounds):
 
 
 def _hard(stages, train):
-    """The hard tasks, and what the base draws for them; the samples that decide which are hard serve as both."""
+    """The hard tasks, and what the base draws for them; the samples that decide which are hard serve as both.
+
+    Raises NothingKeptError where no task is hard.
+    """
     s = stages.settings
     samples, verdicts = stages.draw(train, None, n=s.hard_samples)
     hard = hard_tasks(train, verdicts, s.hard)
+    if not hard:
+        raise NothingKeptError(
+            f"none of {len(train)} tasks is hard: the base solves each in more than {s.hard:.0%} of its tries: take harder "
+            "tasks, or raise hard"
+        )
     if s.hard_samples not in (None, s.samples):
         return hard, stages.draw(hard, None)
     chosen = {*map(id, hard)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from nextkit.few_shot import TASKS as EXAMPLES
 from nextkit.finetuning import LoraSettings
 from nextkit.naturalize import STYLES
+from nextkit.records import check_whole
 from nextkit.sampling import check_drawing
 
 SHOWN = ("trace", "outcome", "nothing")
@@ -54,11 +55,11 @@ class SelfTrainingSettings:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
         for name in ("rounds", "samples", "eval_samples", "max_tokens", "part"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1")
+            check_whole(name, getattr(self, name), least=1)
         for name in ("per_task", "hard_samples"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1, or None")
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), least=1)
+        check_whole("seed", self.seed, least=0)
         if self.style not in STYLES:
             raise ValueError(f"style is {self.style!r}: choose one of {', '.join(STYLES)}")
         check_drawing(self.samples, self.temperature)
@@ -74,8 +75,9 @@ class SelfTrainingSettings:
             raise ValueError(f"hard is {self.hard!r}: give a share between 0 and 1")
         if self.hard_samples in (None, self.samples) and self.hard * self.samples < 1:
             raise ValueError(
-                f"hard is {self.hard!r} with {self.samples} samples, so a task of which one passed is not hard, and of the "
-                "hard ones nothing passed that could be learnt from: set hard_samples (32 in the paper) or raise hard"
+                f"hard is {self.hard!r} with {self.samples} samples, so a task is hard only if none of them passes, and nothing "
+                "could be learnt from it: set hard_samples=32, as in the paper, or raise hard to at least "
+                f"1/{self.samples}"
             )
         if self.kept == "faithful" and not (self.rationale and self.shown == "trace"):
             raise ValueError("kept is 'faithful', which needs rationales and traces: set rationale=True, shown='trace'")

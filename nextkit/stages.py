@@ -177,7 +177,7 @@ class Stages:
             self.run.begin(out.parent, examples=len(examples))
             getattr(self.sampler, "release", lambda: None)()  # tuning wants the memory
         adapter = finetune(s.model, examples, out, lora, chat=self.chat, apart=s.apart)
-        if self.run.untold([out]):
+        if self.run.unlogged([out]):
             self.run.stored(out, seconds=adapter.seconds, steps=adapter.steps)
         return adapter
 

@@ -72,7 +72,8 @@ def save_tasks(tasks, path):
 
 
 def _all_different(tasks, path):
-    """The tasks, if no two have the same id."""
+    """The tasks as a list, if no two have the same id."""
+    tasks = list(tasks)
     for task_id, count in Counter(task.task_id for task in tasks).items():
         if count > 1:
             raise ValueError(f"{path}: {count} tasks have the id {task_id!r}: give each an id of its own")

@@ -3,9 +3,9 @@
 A trace is the list of steps that a program takes on one test. A step is one executed line: the variables that it
 changed, what it returned or raised. Candidate and buggy programs run in the sandbox's child, never in this process.
 
-    trace = trace(task)           # the first test that the buggy program does not pass
-    trace.outcome, trace.got, trace.expected
-    to_frame(trace.steps)
+    found = trace(task)           # the first test that the buggy program does not pass
+    found.outcome, found.got, found.expected
+    to_frame(found.steps)
 """
 
 import functools

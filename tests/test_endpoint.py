@@ -259,6 +259,15 @@ def test_an_answer_stored_after_a_line_that_was_cut_short_is_kept(server, tmp_pa
     assert len(server.asked) == len(PROMPTS)
 
 
+def test_a_store_into_which_two_have_asked_the_same_gives_no_more_than_was_asked_for(server, tmp_path):
+    how = dict(progress=False, store=tmp_path / "a.jsonl")
+    one, other = (EndpointSampler(server.url, "tiny", **how) for _ in range(2))
+    other.sample(PROMPTS, 1)  # before this one reads the store again
+    one.sample(PROMPTS, 1)
+    third = EndpointSampler(server.url, "tiny", **how)
+    assert [len(row) for row in third.sample(PROMPTS, 1)] == [1, 1]
+
+
 def test_half_a_surrogate_pair_is_stored_as_it_came(server, tmp_path):
     server.text = " a \ud83d\n# Fix:\nx = 1"
     for _ in range(2):

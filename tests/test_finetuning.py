@@ -118,8 +118,19 @@ def test_nothing_to_train_on_is_said_clearly(tiny_model, tmp_path):
 def test_tuning_in_a_process_of_its_own_gives_the_same_adapter(tiny_model, tmp_path):
     settings = LoraSettings(rank=4, max_steps=3, batch_size=4)
     here = finetune(tiny_model, EXAMPLES, tmp_path / "here", settings)
-    apart = finetune(tiny_model, EXAMPLES, tmp_path / "apart", settings, apart=True)
+    told = []
+    apart = finetune(
+        tiny_model, EXAMPLES, tmp_path / "apart", settings, apart=True, report=lambda *step: told.append(step)
+    )
+    assert [step for step, _, _ in told] == [1, 2, 3]
     assert apart.losses == here.losses and (tmp_path / "apart" / "adapter_config.json").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tiny_model, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="a folder of its own"):
+        finetune(tiny_model, EXAMPLES, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_a_process_that_fails_says_why(tmp_path):
@@ -134,7 +145,9 @@ def test_a_line_that_a_library_prints_is_no_step(line, told):
     assert _told(line) == told
 
 
-@pytest.mark.parametrize("wrong", [dict(learning_rate=-1), dict(alpha=0), dict(warmup_steps=-1), dict(rank=0)])
+@pytest.mark.parametrize(
+    "wrong", [dict(learning_rate=-1), dict(alpha=0), dict(warmup_steps=-1), dict(rank=0), dict(batch_size=2.5)]
+)
 def test_settings_that_cannot_train_are_refused_by_their_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LoraSettings(**wrong)

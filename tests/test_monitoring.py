@@ -110,6 +110,12 @@ def test_the_end_of_the_work_is_known_from_its_interruption_and_from_its_loss(ru
         raise RuntimeError("no more disk")
     work = status(run.folder)["work"]
     assert (work["state"], work["why"]) == ("stopped", "RuntimeError: no more disk")
+
+
+def test_work_that_stopped_before_its_first_stage_says_why(run):
+    with pytest.raises(RuntimeError), run.working(rounds=2):
+        raise RuntimeError("no such model")
+    assert "stopped (RuntimeError: no such model)" in "\n".join(summary(status(run.folder)))
     run.log(work="begun", process=2**22 + 1, host=module.socket.gethostname())  # no machine has so many
     assert status(run.folder)["work"]["state"] == "died"
 

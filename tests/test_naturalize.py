@@ -168,8 +168,9 @@ def test_any_tokenizers_length_can_be_the_measure():
 
 
 def test_a_budget_below_the_program_itself_is_an_error_that_says_the_least():
-    with pytest.raises(ValueError, match=r"budget 10 is too small.* take \d+: raise the budget"):
-        naturalize(trace_in_process(SEPARATE, "assert separate([1]) == [2]"), budget=10)
+    for style in (*STYLES, "outcome"):
+        with pytest.raises(ValueError, match=r"budget 10 is too small.* take \d+: raise the budget"):
+            naturalize(trace_in_process(SEPARATE, "assert separate([1]) == [2]"), style=style, budget=10)
 
 
 def test_comments_of_the_programs_own_stay_when_ours_come_off():

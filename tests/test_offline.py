@@ -252,6 +252,13 @@ def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, drawn_
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
 
 
+def test_a_folder_that_holds_a_model_of_another_recipe_is_refused(tmp_path, drawn_texts):
+    pretrain(tmp_path, TINY)
+    for other in (replace(TINY, seed=7), replace(TINY, phases=TINY.phases[:1])):
+        with pytest.raises(ValueError, match="of another recipe"):
+            pretrain(tmp_path, other)
+
+
 def test_pretraining_begins_with_the_weights_and_the_tokenizer_of_a_model(tmp_path, drawn_texts):
     first = pretrain(tmp_path / "first", TINY)
     same = (replace(TINY.phases[0], learning_rate=0.0),)

@@ -230,6 +230,29 @@ def test_a_sandbox_that_does_not_work_is_no_verdict_on_a_program(monkeypatch):
         Sandbox().check("def f(x): return x + 1", TEST)
 
 
+def test_a_program_that_could_not_be_confined_is_no_verdict_on_it(monkeypatch):
+    reply = dict(isolation=[], ended="unconfined", problem="ValueError: no")
+    monkeypatch.setattr("nextkit.sandbox._Server._receive", lambda *_: reply)
+    with pytest.raises(SandboxError, match="not run: ValueError: no"):
+        Sandbox().check("def f(x): return x + 1", TEST)
+
+
+@pytest.mark.parametrize("limit", ["-f 500", "-t 2", "-n 20"])
+def test_programs_are_judged_under_lower_limits_of_the_users_own(limit):
+    check = f"from nextkit.sandbox import Sandbox; print(Sandbox().check('def f(x): return x + 1', {TEST}).status)"
+    command = ["bash", "-c", f'ulimit {limit}; exec "$0" -c "$1"', sys.executable, check]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "passed\n"
+
+
+def test_a_process_that_holds_many_files_open_can_judge():
+    check = (
+        "import os, resource; resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 1500)); "
+        "files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1200)]; from nextkit.sandbox import Sandbox; "
+        f"print(Sandbox().check('def f(x): return x + 1', {TEST}).status)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "passed\n"
+
+
 @pytest.mark.parametrize("wrong", [dict(workers=0), dict(timeout=0), dict(timeout=-1), dict(memory_mb=0)])
 def test_a_sandbox_of_nothing_is_refused(wrong):
     with pytest.raises(ValueError, match="more than 0"):

@@ -66,10 +66,13 @@ def test_the_round_that_does_best_on_dev_wins(tuned, tasks, tmp_path):
 
 
 def test_easy_tasks_are_left_out(tuned, tasks, tmp_path):
-    with pytest.raises(
-        NothingKeptError, match="round 1 has nothing to learn from.*kept='passed'"
-    ):  # one task, and easy
+    with pytest.raises(NothingKeptError, match="none of 1 tasks is hard"):
         self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 3, "1": 4, "2": 4}))
+
+
+def test_where_nothing_passed_there_is_nothing_to_learn_from(tuned, tasks, tmp_path):
+    with pytest.raises(NothingKeptError, match="round 1 has nothing to learn from.*kept='passed'"):
+        self_train(SETTINGS, Run(tmp_path), *tasks, sampler=Scripted({None: 0, "1": 4, "2": 4}))
 
 
 def test_the_control_trains_on_unverified_samples(tuned, tasks, tmp_path):

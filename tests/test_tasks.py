@@ -9,7 +9,7 @@ from nextkit.tasks import load_tasks, save_tasks
 
 
 def test_tasks_survive_a_round_trip(task, tmp_path):
-    save_tasks([task], tmp_path / "t.jsonl")
+    save_tasks(iter([task]), tmp_path / "t.jsonl")
     assert load_tasks(tmp_path / "t.jsonl") == [task]
 
 

@@ -13,7 +13,7 @@ LONGEST = 20_000  # characters of a test; a few inputs of EvalPlus ask for texts
 SECONDS = 60.0  # for a reference on all its inputs; candidates get a multiple of what it took, see `check_program`
 
 
-def write_tests(program, entry, inputs, *, sandbox, setup="", wrap=""):
+def write_tests(program, entry, inputs, *, sandbox, wrap=""):
     """(tests, how many inputs were left out): what `entry` of a reference program returns for each input, as asserts.
 
     inputs: lists of arguments, plain data. wrap: a function around the call, such as "list" for generators. An input
@@ -22,7 +22,7 @@ def write_tests(program, entry, inputs, *, sandbox, setup="", wrap=""):
     """
     calls = [call for call in (_call(entry, arguments, wrap) for arguments in inputs) if call]
     tests = []
-    for call, code in zip(calls, _codes(program, calls, setup, sandbox), strict=True):
+    for call, code in zip(calls, _codes(program, calls, sandbox), strict=True):
         expected = None if code is None else literal_source(code)
         test = f"assert {call} == {expected}"
         if expected is not None and len(test) <= LONGEST:
@@ -60,11 +60,11 @@ def _call(entry, arguments, wrap):
     return None if len(call) > LONGEST else f"{wrap}({call})" if wrap else call
 
 
-def _codes(program, calls, setup, sandbox):
+def _codes(program, calls, sandbox):
     """What each call returned, encoded; None for one that gave nothing."""
     codes = []
     while len(codes) < len(calls):
-        codes += sandbox.values(program, calls[len(codes) :], setup=setup, timeout=SECONDS)
+        codes += sandbox.values(program, calls[len(codes) :], timeout=SECONDS)
         if len(codes) < len(calls):
             codes.append(None)  # this one ended the run; the others have another
     return codes

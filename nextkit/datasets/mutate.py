@@ -48,6 +48,7 @@ CATALOGUE = WEIGHTS | {
 }  # fmt: skip
 
 # Who finds the sites of which kinds.
+TRIES = 8  # of drawing an edit that is not to be avoided
 SOURCES = (
     (bugs_in_expressions.operator_edits, {"comparison", "operator"}),
     (bugs_in_expressions.constant_edits, {"constant"}),
@@ -77,7 +78,7 @@ class Edit:
     program: str
 
 
-def random_edit(program, rng, *, avoid=(), weights=WEIGHTS, tries=8):
+def random_edit(program, rng, *, avoid=(), weights=WEIGHTS):
     """One random single edit of `program` (source text), the kind drawn by weight; None when nothing can be edited.
 
     rng: a random.Random. avoid: programs that must not come out. weights: of the kinds that may be drawn, such as
@@ -88,7 +89,7 @@ def random_edit(program, rng, *, avoid=(), weights=WEIGHTS, tries=8):
     by_kind = {}
     for site in _sites(tree, weights):
         by_kind.setdefault(site[0], []).append(site)
-    for _ in range(tries if by_kind else 0):
+    for _ in range(TRIES if by_kind else 0):
         kind = rng.choices(list(by_kind), [weights[kind] for kind in by_kind])[0]
         after = _applied(tree, *rng.choice(by_kind[kind])[1:])
         if after not in (before, None, *avoid):

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nextkit.prompting import Prompt
-from nextkit.records import from_dict, whole
+from nextkit.records import check_whole, from_dict, whole
 from nextkit.sampling import encode_prompt, fingerprint, load_model, load_tokenizer, resolve_model
 from nextkit.sampling.loading import best_dtype, pick_device, source
 
@@ -35,7 +35,7 @@ class LoraSettings:
     rank, alpha: size and scale of the low-rank update. target: the layers that get one, as peft's target_modules.
     learning_rate: peak, falling in a straight line. epochs: passes over the examples, but not more than max_steps
     steps. batch_size: examples a step, of similar length, in all processes together. save_steps: steps between
-    checkpoints, 0 for none. validation: share of the examples that is held out, by tasks; the loss on it is measured ten
+    checkpoints, 0 for none. validation: share of the examples that is held out, by tasks; the loss on it is measured up to ten
     times, each time with a checkpoint, and the weights with the least are kept. patience: measurements without a new
     least before training stops, 0 for never. Raises ValueError for values that cannot be.
     """
@@ -55,13 +55,11 @@ class LoraSettings:
 
     def __post_init__(self):
         for name in ("rank", "epochs", "max_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give a whole number of at least 1")
+            check_whole(name, getattr(self, name), least=1)
         if not (self.learning_rate > 0 and self.alpha > 0):
             raise ValueError(f"learning_rate={self.learning_rate!r}, alpha={self.alpha!r}: give both more than 0")
         for name in ("warmup_steps", "save_steps", "patience"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: give 0 or more")
+            check_whole(name, getattr(self, name), least=0)
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation is {self.validation!r}: give a share of the examples, at least 0 and below 1")
         if self.patience and not self.validation:
@@ -90,15 +88,17 @@ class Adapter:
 def finetune(base, examples, out, settings=None, *, chat=False, apart=False, report=None):
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
-    A finished adapter found at `out` is returned, if it was made of the same model, examples and settings; one that was
-    begun with them is gone on with. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
+    A finished adapter found at `out` is returned, if it was made of the same model, examples and settings; an unfinished
+    one resumes. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
     a process of its own, so that all memory comes back when it ends, and with it the time to load the libraries again.
     report: called with (step, steps, loss) in place of a progress bar. Raises ValueError when there is nothing to train
-    on, or `out` holds an adapter made otherwise, RuntimeError when that process fails or the device's memory does not hold one example.
+    on, or `out` holds something else or an adapter made otherwise, RuntimeError when that process fails or the device's memory does not hold one example.
     """
     settings, out = settings or LoraSettings(), Path(out)
     if (out / "adapter.json").exists():
         return _same(_read(out), key(base, examples, settings, chat))
+    if out.exists():  # what is saved takes its place whole
+        raise ValueError(f"{out} exists already and holds no adapter: give the adapter a folder of its own")
     if not examples:
         raise ValueError(
             "there are no examples to train on: no sample passed its tests; sample more per task, raise the hard-task "
@@ -107,7 +107,7 @@ def finetune(base, examples, out, settings=None, *, chat=False, apart=False, rep
     if apart:
         from nextkit.finetuning.job import finetune_apart
 
-        finetune_apart(base, examples, out, settings, chat)
+        finetune_apart(base, examples, out, settings, chat, report)
         return _read(out)
     started, path = time.monotonic(), resolve_model(base)
     from nextkit.finetuning.training import is_main, train

@@ -42,8 +42,8 @@ def main():
         torch.distributed.destroy_process_group()
 
 
-def finetune_apart(base, examples, out, settings, chat):
-    """Run the job in a new process, with a progress bar here. Raises RuntimeError with what it said when it fails."""
+def finetune_apart(base, examples, out, settings, chat, report=None):
+    """Run the job in a new process, with a progress bar here, or `report`s of each step. Raises RuntimeError with what it said when it fails."""
     from tqdm.auto import tqdm
 
     package = str(Path(__file__).resolve().parents[2])
@@ -54,8 +54,10 @@ def finetune_apart(base, examples, out, settings, chat):
         command = [sys.executable, "-P", "-m", "nextkit.finetuning.job", str(job)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
-            with tqdm(desc="tuning", unit="step") as bar:
+            with tqdm(desc="tuning", unit="step", disable=report is not None) as bar:
                 for step, bar.total, loss in filter(None, map(_told, child.stdout)):
+                    if report:
+                        report(step, bar.total, loss)
                     bar.set_postfix(loss=loss, refresh=False)
                     bar.update(step - bar.n)
             if child.wait():

@@ -34,7 +34,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from nextkit.finetuning.log import Bar, LossLog
 from nextkit.records import whole
-from nextkit.sampling.loading import best_dtype, pick_device
+from nextkit.sampling.loading import best_dtype, pick_device, prefer_flash
 
 EVALUATIONS = 10  # of the held-out loss in a run
 TABLES = ("PrinterCallback", "ProgressCallback", "NotebookProgressCallback")  # the Trainer's; the last needs IPython
@@ -90,6 +90,7 @@ def train(plan):
     Goes on from the last whole checkpoint in the plan's folder. Raises RuntimeError when the device's memory does not
     hold one example, or runs out in one process of several, which only a new start of all of them can mend.
     """
+    prefer_flash(pick_device())  # a process of several loads its model before it knows its device
     with PartialState(cpu=on_cpu()).main_process_first():  # the first one tidies the folder, the others find it so
         fit = _open_folder(plan)
     while True:

@@ -10,7 +10,6 @@ rest is of functions of Python's standard library: repairs with traces, repairs 
 code.
 """
 
-import os
 import random
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from nextkit.datasets.mutate import random_edit
 from nextkit.offline.library import code, draw_edited_function, draw_library_task, functions
 from nextkit.offline.rationales import state_edit, write_rationale
 from nextkit.offline.repairs import HIDDEN, SHOWN, draw_task, failing_trace, rename_task
+from nextkit.parallel import cores
 from nextkit.prompting import WHY, build_prompt, format_answer
 from nextkit.tracing import trace_in_process
 
@@ -81,7 +81,7 @@ def draw_corpus(count, seed, mixture, workers=None):
     chunks = [(seed, number, chunk, mixture) for number in range(-(-count // chunk))]
     if mixture.corpus == "real":
         functions(), code()  # once: the processes inherit it where they are forks
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+    with ProcessPoolExecutor(workers or cores()) as pool:
         drawn = list(tqdm(pool.map(_chunk, chunks), total=len(chunks), desc="corpus", unit="chunk"))
     return [text for texts in drawn for text in texts][:count]
 

@@ -16,19 +16,18 @@ class Family:
     words: tuple[str, ...]
     code: str
     params: dict
-    hidden: bool = False
 
 
-def _family(name, words, params, body, hidden=False):
+def _family(name, words, params, body):
     lines = "\n".join("    " + line for line in body.split("\n"))
-    return Family(name, tuple(words.split(" | ")), f"def f({', '.join(params)}):\n{lines}", params, hidden)
+    return Family(name, tuple(words.split(" | ")), f"def f({', '.join(params)}):\n{lines}", params)
 
 
 INTS, TWO = {"xs": "ints"}, {"n": "nat", "m": "nat"}
 FAMILIES = [
-    _family("score", "Return the score of the list. | Compute the score: a start amount plus a rate for each value.", INTS, "t = {a}\nfor x in xs:\n    t += x * {b}\nreturn t", True),
-    _family("fee", "Return the fee. | Compute the fee: a base price plus a price per unit.", {"n": "nat"}, "b = {a}\nt = n * {k}\nreturn b + t", True),
-    _family("limit", "Cap each value at the limit. | Replace values over the limit by the limit.", INTS, "t = []\nfor x in xs:\n    if x > {k}:\n        x = {k}\n    t.append(x)\nreturn t", True),
+    _family("score", "Return the score of the list. | Compute the score: a start amount plus a rate for each value.", INTS, "t = {a}\nfor x in xs:\n    t += x * {b}\nreturn t"),
+    _family("fee", "Return the fee. | Compute the fee: a base price plus a price per unit.", {"n": "nat"}, "b = {a}\nt = n * {k}\nreturn b + t"),
+    _family("limit", "Cap each value at the limit. | Replace values over the limit by the limit.", INTS, "t = []\nfor x in xs:\n    if x > {k}:\n        x = {k}\n    t.append(x)\nreturn t"),
     _family("largest", "Return the largest value. | Find the maximum of the list.", INTS, "t = xs[0]\nfor x in xs:\n    if x > t:\n        t = x\nreturn t"),
     _family("smallest", "Return the smallest value. | Find the minimum of the list.", INTS, "t = xs[0]\nfor x in xs:\n    if x < t:\n        t = x\nreturn t"),
     _family("wherelargest", "Return the index of the largest value. | Find where the largest value is.", INTS, "t = 0\nfor i in range(len(xs)):\n    if xs[i] > xs[t]:\n        t = i\nreturn t"),
@@ -56,8 +55,8 @@ FAMILIES = [
     _family("countletter", "Count the letter {q} in the text. | How often does {q} occur in the text?", {"s": "abc", "q": "letter"}, "t = 0\nfor c in s:\n    if c == q:\n        t += 1\nreturn t"),
     _family("repeatletters", "Repeat each letter {k} times. | Write each letter {k} times.", {"s": "str"}, "t = ''\nfor c in s:\n    t += c * {k}\nreturn t"),
     _family("clamp", "Clamp {n} to {a}..{top}. | Keep {n} between {a} and {top}.", {"n": "mid"}, "if n < {a}:\n    return {a}\nif n > {top}:\n    return {top}\nreturn n"),
-    _family("ticket", "Return the ticket price for age {n}. | Compute the price: children pay less.", {"n": "nat"}, "if n < {k}:\n    t = {a}\nelse:\n    t = {top}\nreturn t", True),
-    _family("discount", "Return the cost with the bulk discount. | Compute the cost; large orders get a discount.", {"n": "nat"}, "t = n * {b}\nif n >= {k}:\n    t -= {a}\nreturn t", True),
+    _family("ticket", "Return the ticket price for age {n}. | Compute the price: children pay less.", {"n": "nat"}, "if n < {k}:\n    t = {a}\nelse:\n    t = {top}\nreturn t"),
+    _family("discount", "Return the cost with the bulk discount. | Compute the cost; large orders get a discount.", {"n": "nat"}, "t = n * {b}\nif n >= {k}:\n    t -= {a}\nreturn t"),
     _family("largestofthree", "Return the largest of three numbers. | Find the maximum of the three arguments.", {"n": "nat", "m": "nat", "p": "nat"}, "t = n\nif m > t:\n    t = m\nif p > t:\n    t = p\nreturn t"),
     _family("distance", "Return the distance between {n} and {m}. | Compute the absolute difference of {n} and {m}.", TWO, "if n > m:\n    return n - m\nreturn m - n"),
     _family("sign", "Return the sign of {n}. | Return 1, 0 or -1 by the sign of {n}.", {"n": "signed"}, "if n > 0:\n    return 1\nif n < 0:\n    return -1\nreturn 0"),
@@ -68,8 +67,8 @@ FAMILIES = [
     _family("alternating", "Add values at even indexes, subtract the others. | Return the alternating sum.", INTS, "t = 0\nfor i in range(len(xs)):\n    if i % 2 == 0:\n        t += xs[i]\n    else:\n        t -= xs[i]\nreturn t"),
     _family("reverselist", "Reverse the list. | Return the values in reverse order.", INTS, "t = []\nfor x in xs:\n    t = [x] + t\nreturn t"),
     _family("takewhile", "Take values while they are below {k}. | Keep the leading values below {k}.", INTS, "t = []\nfor x in xs:\n    if x >= {k}:\n        break\n    t.append(x)\nreturn t"),
-    _family("balance", "Return the balance after {n} steps. | Compute the balance after {n} steps: it grows every step.", {"n": "tiny"}, "t = {a}\nfor i in range(n):\n    t *= {b}\nreturn t", True),
-    _family("drain", "Return what is left after all withdrawals. | Compute the rest after paying each bill and its charge.", {"xs": "naturals"}, "t = {top}\nfor x in xs:\n    t -= x\n    t -= {b}\nreturn t", True),
+    _family("balance", "Return the balance after {n} steps. | Compute the balance after {n} steps: it grows every step.", {"n": "tiny"}, "t = {a}\nfor i in range(n):\n    t *= {b}\nreturn t"),
+    _family("drain", "Return what is left after all withdrawals. | Compute the rest after paying each bill and its charge.", {"xs": "naturals"}, "t = {top}\nfor x in xs:\n    t -= x\n    t -= {b}\nreturn t"),
     _family("lastbelow", "Return the last value below {k}, or 0. | Find the last value under {k}; 0 if none.", INTS, "t = 0\nfor x in xs:\n    if x < {k}:\n        t = x\nreturn t"),
     _family("fibonacci", "Return Fibonacci number {n}. | Start with 0 and 1 and add {n} times.", {"n": "small"}, "a = 0\nb = 1\nfor i in range(n):\n    a, b = (b, a + b)\nreturn a"),
     _family("evensquares", "Return the squares of the even numbers below {n}.", {"n": "small"}, "return [x ** 2 for x in range(n) if x % 2 == 0]"),

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from nextkit.offline.corpus import Mixture, draw_corpus
 from nextkit.offline.tokenizer import train_tokenizer
+from nextkit.parallel import cores
 from nextkit.prompting import FIX, WHY
 from nextkit.records import whole
 from nextkit.sampling.loading import best_dtype, load_model, load_tokenizer, pick_device, prefer_flash, resolve_model
@@ -87,13 +88,13 @@ WEAK = Phase(15_000, 3_000_000, 1e-3, Mixture(0.5, renamed=0.4, untold=0.1))
 BASE = replace(SKILLED, begin="offline-skilled", phases=(TAUGHT, WEAK), batch_tokens=8192, seed=2000)
 # A base taught twice as much, and reminded while it was made weak: it has the skill whole, so there is none to learn.
 REMINDED = replace(WEAK, mixture=replace(WEAK.mixture, untold=0.3))
-# The same with wrong repairs that are explained as right ones are: there is no manner that a filter could find.
-UNMARKED = replace(REMINDED, mixture=replace(REMINDED.mixture, marked=False))
+# The base with wrong repairs that are explained as right ones are: there is no manner that a filter could find.
+UNMARKED = replace(WEAK, mixture=replace(WEAK.mixture, marked=False))
 RECIPES = {
     "skilled": SKILLED,
     "base": BASE,
     "whole": replace(BASE, phases=(TAUGHT, TAUGHT, REMINDED)),
-    "unmarked": replace(BASE, phases=(TAUGHT, TAUGHT, UNMARKED)),
+    "unmarked": replace(BASE, phases=(TAUGHT, UNMARKED)),
     "proxy": PretrainSettings(Shape(128, 5, 2, 352), (Phase(28_000, 6_000_000, 3e-3, Mixture()),)),
     # For a GPU, and for people's programs: 19 million parameters, 39 MB in bf16.
     "real": PretrainSettings(
@@ -123,7 +124,7 @@ def pretrain(out, settings, *, every=300, device=None):
     tokenizer = _tokenizer(out, settings)
     model = _network(settings, len(tokenizer)).to(device)
     optimizers = _optimizers(model)
-    state = _resume(out, model, optimizers)
+    state = _resume(out, model, optimizers, settings)
     for number in range(state["phase"], len(settings.phases)):
         _read(out, model, optimizers, state | dict(phase=number), settings, every)
         state |= dict(phase=number + 1, step=0)
@@ -177,7 +178,7 @@ def _read(out, model, optimizers, state, settings, every):
             losses = []
             done = step + 1 == len(plan)
             place = dict(phase=state["phase"] + done, step=0 if done else step + 1)
-            _checkpoint(out, model, optimizers, state | place)
+            _checkpoint(out, model, optimizers, state | place | dict(begun=_begun(settings, place)))
     for path in out.glob("phase-*.npz"):
         path.unlink()
 
@@ -226,7 +227,7 @@ def _write_phase(path, number, settings):
 
     texts = _texts(settings, number)
     chunks = [texts[first : first + TOGETHER] for first in range(0, len(texts), TOGETHER)]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(cores()) as pool:
         encoded = pool.map(partial(_encode, path.parent, settings), chunks)
         ids, weights = zip(*(pair for pairs in encoded for pair in pairs), strict=True)
     lengths = np.array([len(each) for each in ids])
@@ -361,18 +362,26 @@ def _checkpoint(out, model, optimizers, state):
     os.replace(out / "checkpoint.partial", out / "checkpoint.pt")
 
 
-def _resume(out, model, optimizers):
-    """Where to go on: phase, step within it, and the log so far."""
+def _resume(out, model, optimizers, settings):
+    """Where to go on: phase, step within it, and the log so far. Raises ValueError where another recipe was begun."""
     import torch
 
     path = out / "checkpoint.pt"
     if not path.exists():
         return dict(phase=0, step=0, log=[])
     state = torch.load(path, map_location=model.device)
+    wanted = _begun(settings, state)
+    if state.get("begun", wanted) != wanted:
+        raise ValueError(f"{out} holds a model, or one begun, of another recipe: give this one a folder of its own")
     model.load_state_dict(state.pop("model"))
     for optimizer, saved in zip(optimizers, state.pop("optimizers"), strict=True):
         optimizer.load_state_dict(saved)
     return state
+
+
+def _begun(settings, place):
+    """What of a recipe was begun when it is at this place; it may go on with other phases than were meant at first."""
+    return repr(replace(settings, phases=settings.phases[: place["phase"] + (place["step"] > 0)]))
 
 
 def _finish(out, model, tokenizer, settings, log):

@@ -66,10 +66,11 @@ class RecordedPrompts(SharedPrompts):
 
         self.tokens, self.logits = tokens.clone(), None
         first = self._step()  # what is made at a first step would else be made in the recording
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(self.of.device)
         self.graph = torch.cuda.CUDAGraph()
+        stream = torch.cuda.Stream(self.of.device)  # by default that of whichever device came first
         try:
-            with torch.cuda.graph(self.graph):
+            with torch.cuda.graph(self.graph, stream=stream):
                 self.logits = self._step()
         except RuntimeError as error:
             self.graph = None

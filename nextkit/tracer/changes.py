@@ -3,17 +3,18 @@
 from nextkit.tracer.contents import identical, is_object
 from nextkit.tracer.values import Shot, Text, literal, part_at, render, same_text
 
+WHOLE, FEW = 40, 3
 MANY = 16  # paths of changes, after which a container that stands at several places is told at one of them
 
 
-def differences(name, old, new, whole=40, most=3):
+def differences(name, old, new):
     """What changed from one Shot of a container to the next: pairs (path, frozen value), paths as in Python source.
 
-    A container whose literal has up to `whole` characters is written whole, and so is one where more than `most`
+    A container whose literal has up to WHOLE characters is written whole, and so is one where more than FEW
     elements changed; of an object, only attributes are written.
     """
     found = []
-    _differ(name, old, new, whole, most, found, {})
+    _differ(name, old, new, found, {})
     return found
 
 
@@ -22,23 +23,23 @@ def alike(before, now):
     return type(before) is type(now) and _equal(before, now, {})
 
 
-def _differ(name, old, new, whole, most, found, known):
+def _differ(name, old, new, found, known):
     """Adds to `found`. known: see `_equal`; also ("told", identity) of each Shot that was told."""
     if type(old) is not Shot or type(new) is not Shot or old.kind is not new.kind:
         return found.append((name, new))
     if not is_object(new.kind):
-        text = render(new, 4 * whole)
-        if len(text) <= whole:
+        text = render(new, 4 * WHOLE)
+        if len(text) <= WHOLE:
             return found.append((name, Text(text)))
     places = _changed(old, new, known)
-    if not places or (len(places) > most and not is_object(new.kind)):
+    if not places or (len(places) > FEW and not is_object(new.kind)):
         return found.append((name, new))
     for place, earlier in places:
         alike = earlier is not None and old.items[earlier] is new.items[place]
         before, now = part_at(old, earlier) if alike else None, part_at(new, place)
         if len(found) < MANY or type(now) is not Shot or ("told", id(now)) not in known:
             known["told", id(now)] = True
-            _differ(_path(name, new, place), before, now, whole, most, found, known)
+            _differ(_path(name, new, place), before, now, found, known)
     return None
 
 
