@@ -1,12 +1,12 @@
 """nextkit: an open kit for NExT, Naturalized Execution Tuning (Ni et al., ICML 2024).
 
-One room a stage of the method; see the modules. The names below can be taken from here; each is loaded when first
+One module a stage of the method. The names below can be taken from here; each is loaded when first
 used, so that `import nextkit` stays cheap.
 """
 
 import importlib
 
-_ROOMS = {
+_MODULES = {
     "tasks": "RepairTask load_tasks save_tasks",
     "records": "to_frame",
     "sandbox": "Sandbox Verdict",
@@ -27,8 +27,8 @@ _ROOMS = {
     "ratings": "agreement_between read_ratings",
     "widgets": "RationaleRater RationaleReviewer RunMonitor TraceInspector",
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
-__all__ = sorted({*_HOME} - {"naturalize"})  # `nextkit.naturalize` is the room; its function is inside
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = sorted({*_HOME} - {"naturalize"})  # `nextkit.naturalize` is the module; its function is inside
 
 
 def __getattr__(name):

@@ -35,7 +35,9 @@ __all__ = ["LocalSampler", "Sample", "Sampler", "as_fix", "as_texts", "check_dra
 __all__ += ["decode", "encode_prompt", "has_chat_template"]  # of `decoding` and `encoding`, taken from here too
 __all__ += ["fingerprint", "load_model", "load_tokenizer", "resolve_model", "weights_of"]  # of `loading`
 
-ROWS, LANE, MOST_ROWS = 384, 192, 4096  # decoded together: on a CPU, on each of its cores, and at most on a GPU
+ROWS = 384  # sequences that are decoded together on a CPU
+LANE = 192  # of these, on each of its cores, where a model is small
+MOST_ROWS = 4096  # on a GPU, however much its memory would hold
 SEAMS = 8  # tokens by which a text that is put together may be longer than its parts
 
 
