@@ -75,12 +75,18 @@ def plot_claims(table, *, ax=None):
 
     table: of `grounding.claims_table`, with a column model.
     """
-    groups = list(table.groupby(["model", ~table.passed], sort=False))[::-1]
+    models = dict.fromkeys(table.model)
+    groups = {
+        (model, ok): table[table.model.eq(model) & table.passed.eq(ok)] for model in models for ok in (True, False)
+    }
+    groups = {key: rows for key, rows in reversed(groups.items()) if len(rows)}
     ax = ax or _axes(7, 0.5 * len(groups) + 1)
-    names = [f"{model}, {'failed' if failed else 'passed'} (n={len(rows)})" for (model, failed), rows in groups]
+    names = [f"{model}, {'passed' if ok else 'failed'} (n={len(rows)})" for (model, ok), rows in groups.items()]
     start = [0.0] * len(groups)
     for holds, said, color in ((True, "true", BLUE), (None, "undecided", "#dddddd"), (False, "false", ORANGE)):
-        shares = [100 * sum(value is holds for value in rows.holds) / len(rows) for _, rows in groups]
+        shares = [100 * sum(value is holds for value in rows.holds) / len(rows) for rows in groups.values()]
+        if not any(shares):
+            continue
         ax.barh(names, shares, left=start, color=color, label=said)
         start = [one + other for one, other in zip(start, shares, strict=True)]
     ax.set(xlim=(0, 100), xlabel="claims, %")
