@@ -17,7 +17,8 @@ from sections import write_section
 
 from nextkit.evaluation import interval, pass_rates
 from nextkit.offline.corpus import Mixture
-from nextkit.offline.pretraining import RECIPES, Phase, pretrain
+from nextkit.offline.pretraining import pretrain
+from nextkit.offline.recipes import RECIPES, Phase
 from nextkit.offline.repairs import draw_task
 from nextkit.runs import Run
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model

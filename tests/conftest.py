@@ -36,7 +36,8 @@ def tiny_model(tmp_path_factory):
     """The folder of a random Llama of two layers with a tokenizer trained on a few lines."""
     import torch
 
-    from nextkit.offline.pretraining import Shape, build_model
+    from nextkit.offline.pretraining import build_model
+    from nextkit.offline.recipes import Shape
     from nextkit.offline.tokenizer import train_tokenizer
 
     torch.manual_seed(0)

@@ -11,13 +11,15 @@ from dataclasses import asdict, replace
 import pytest
 
 from nextkit.datasets.mutate import WEIGHTS, all_edits
-from nextkit.offline import corpus, pretraining
+from nextkit.offline import corpus, reading
 from nextkit.offline.corpus import Mixture, draw_corpus, draw_document
 from nextkit.offline.execution import MEMORY, run
 from nextkit.offline.families import FAMILIES, UNSEEN
-from nextkit.offline.pretraining import RECIPES, Phase, PretrainSettings, Shape, _weights, pretrain
+from nextkit.offline.pretraining import pretrain
 from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
 from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
+from nextkit.offline.reading import _weights, load_phase, phase_file
+from nextkit.offline.recipes import RECIPES, Phase, PretrainSettings, Shape
 from nextkit.offline.repairs import (
     HIDDEN,
     SHOWN,
@@ -230,7 +232,7 @@ def test_a_training_token_weighs_by_what_it_decides():
 
 def draw_here(command, input):
     """In place of another process, which would not see what is patched here."""
-    pretraining._write_phase(*pickle.loads(input))
+    reading.write_phase(*pickle.loads(input))
     return subprocess.CompletedProcess(command, 0)
 
 
@@ -241,8 +243,8 @@ TINY = PretrainSettings(Shape(32, 1, 2, 64), (Phase(20, 900, 1e-3, Mixture()), P
 @pytest.fixture
 def drawn_texts(monkeypatch):
     """Pretraining reads TEXTS, and draws them in this process."""
-    monkeypatch.setattr(pretraining, "draw_corpus", lambda count, *_: TEXTS[:count])
-    monkeypatch.setattr(pretraining.subprocess, "run", draw_here)
+    monkeypatch.setattr(reading, "draw_corpus", lambda count, *_: TEXTS[:count])
+    monkeypatch.setattr(reading.subprocess, "run", draw_here)
 
 
 def test_pretraining_that_was_cut_off_goes_on_to_the_same_model(tmp_path, drawn_texts):
@@ -272,11 +274,9 @@ def test_a_corpus_is_tokenized_in_another_process_as_it_would_be_here(tmp_path):
     texts = draw_corpus(12, 0, Mixture())
     tokenizer = train_tokenizer(texts)
     tokenizer.save_pretrained(tmp_path)
-    path = pretraining._drawn(tmp_path, 0, settings)
-    found = pretraining._load(path)
-    assert (
-        pretraining._drawn(tmp_path, 0, replace(settings, seed=1)) != path == pretraining._drawn(tmp_path, 0, settings)
-    )
+    path = phase_file(tmp_path, 0, settings)
+    found = load_phase(path)
+    assert phase_file(tmp_path, 0, replace(settings, seed=1)) != path == phase_file(tmp_path, 0, settings)
     told = [text for text in texts if len(tokenizer(text)["input_ids"]) < settings.longest]
     assert [tokenizer.decode(ids[:-1]) for ids, _ in found] == told
     assert all(len(ids) == len(weights) and ids[-1] == tokenizer.eos_token_id for ids, weights in found)

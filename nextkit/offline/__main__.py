@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nextkit.offline.corpus import Mixture, draw_corpus
-from nextkit.offline.pretraining import RECIPES, pretrain
+from nextkit.offline.pretraining import pretrain
+from nextkit.offline.recipes import RECIPES
 from nextkit.offline.repairs import draw_tasks
 from nextkit.tasks import DATA, save_tasks
 
