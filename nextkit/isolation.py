@@ -11,8 +11,9 @@ Applied once, in this order; what the kernel refuses is left out and not named b
    written, made or removed, no TCP, no signal to a process outside.
 5. `unprivileged user`: a server that runs as root makes each child nobody; any other gives up its capabilities.
 
-macOS has none of these: there a program has a process of its own and the limits that every Unix knows. A container
-often refuses namespaces; Landlock then still holds. Standard library only; the numbers are the kernel's.
+macOS has none of these: there a program has a process of its own and the limits that every Unix knows, of which none
+holds its memory. A container often refuses namespaces; Landlock then still holds. Standard library only; the numbers are
+the kernel's.
 """
 
 import contextlib
