@@ -35,9 +35,9 @@ class LoraSettings:
     rank, alpha: size and scale of the low-rank update. target: the layers that get one, as peft's target_modules.
     learning_rate: peak, falling in a straight line. epochs: passes over the examples, but not more than max_steps
     steps. batch_size: examples a step, of similar length, in all processes together. save_steps: steps between
-    checkpoints, 0 for none. validation: share of the examples that is held out, by tasks; the loss on it is measured up to ten
-    times, each time with a checkpoint, and the weights with the least are kept. patience: measurements without a new
-    least before training stops, 0 for never. Raises ValueError for values that cannot be.
+    checkpoints, 0 for none. validation: share of the examples that is held out, by tasks; the loss on it is measured up
+    to ten times, each time with a checkpoint, and the weights with the least are kept. patience: measurements without a
+    new least before training stops, 0 for never. Raises ValueError for values that cannot be.
     """
 
     rank: int = 32
@@ -89,10 +89,11 @@ def finetune(base, examples, out, settings=None, *, chat=False, apart=False, rep
     """Tune the base model on the Examples with LoRA and save the adapter in the folder `out`; returns the Adapter.
 
     A finished adapter found at `out` is returned, if it was made of the same model, examples and settings; an unfinished
-    one resumes. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in
-    a process of its own, so that all memory comes back when it ends, and with it the time to load the libraries again.
-    report: called with (step, steps, loss) in place of a progress bar. Raises ValueError when there is nothing to train
-    on, or `out` holds something else or an adapter made otherwise, RuntimeError when that process fails or the device's memory does not hold one example.
+    one resumes. chat: whether prompts go through the model's chat template, as the sampler's do. apart: in a process of
+    its own, so that all memory comes back when it ends, at the price of loading the libraries again. report: called
+    with (step, steps, loss) in place of a progress bar. Raises ValueError when there is nothing to train on, or `out`
+    holds something else or an adapter made otherwise, RuntimeError when that process fails or the device's memory does
+    not hold one example.
     """
     settings, out = settings or LoraSettings(), Path(out)
     if (out / "adapter.json").exists():

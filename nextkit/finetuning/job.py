@@ -43,7 +43,10 @@ def main():
 
 
 def finetune_apart(base, examples, out, settings, chat, report=None):
-    """Run the job in a new process, with a progress bar here, or `report`s of each step. Raises RuntimeError with what it said when it fails."""
+    """Run the job in a new process, with a progress bar here; report: called instead, with (step, steps, loss).
+
+    Raises RuntimeError with what that process said when it fails.
+    """
     from tqdm.auto import tqdm
 
     package = str(Path(__file__).resolve().parents[2])
