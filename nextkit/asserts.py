@@ -8,6 +8,8 @@ import contextlib
 import functools
 from typing import NamedTuple
 
+from nextkit.parsing import parse
+
 WRAPPERS = frozenset({"list", "tuple", "set", "dict", "sorted", "len", "sum", "str", "round"})
 
 
@@ -28,7 +30,7 @@ class ParsedTest(NamedTuple):
 def parse_test(test):
     """The ParsedTest of a test's source. Raises ValueError if it is not Python."""
     try:
-        body = ast.parse(test).body
+        body = parse(test).body
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"test {test!r} is not valid Python: {error}") from None
     with contextlib.suppress(ValueError, AttributeError, TypeError, IndexError):

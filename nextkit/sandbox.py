@@ -127,8 +127,7 @@ class Sandbox:
         `nextkit.comparing`. Raises ValueError for a test that is not Python, and for an unknown oracle.
         """
         check_oracle(oracle)
-        with _parsing:
-            parsed = [parse_test(test) for test in tests]
+        parsed = [parse_test(test) for test in tests]
         token = secrets.token_hex(16)
         sent = [(test.form, test.source) for test in parsed]
         reply = self._run(program, setup, sent, token, timeout)
@@ -205,9 +204,7 @@ def default_sandbox():
 
 
 _shared, _sharing = {}, threading.Lock()
-_parsing = threading.Lock()  # up to Python 3.12, `ast.parse` in two threads at once may raise a SystemError
-for _lock in (_sharing, _parsing):
-    os.register_at_fork(after_in_child=_lock._at_fork_reinit)
+os.register_at_fork(after_in_child=_sharing._at_fork_reinit)
 
 
 class _Server:

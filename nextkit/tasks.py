@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextkit.comparing import ORACLES
+from nextkit.parsing import parse
 from nextkit.records import read_jsonl, write_jsonl
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -113,7 +114,7 @@ def _can_fail(statement):
 def _parsed(task, part, source):
     """The statements of a test."""
     try:
-        return ast.parse(source).body
+        return parse(source).body
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"task {task.task_id!r}: {part} is not valid Python: {error}; found {str(source)[:200]!r}: write it as one statement, "

@@ -16,6 +16,7 @@ from functools import partial
 
 from nextkit.datasets.found import Bug, Found
 from nextkit.datasets.mutate import CATALOGUE, all_edits, random_edit
+from nextkit.parsing import parse
 from nextkit.prompting import shape
 
 ENDLESS = ("timeout", "killed")
@@ -96,7 +97,7 @@ class _Search:
 
 def _called(problem):
     """The names that the reference defines and the tests use."""
-    used = {node.id for test in problem.tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    used = {node.id for test in problem.tests for node in ast.walk(parse(test)) if isinstance(node, ast.Name)}
     return used & _defined(problem.reference)
 
 
@@ -136,7 +137,7 @@ def _is_likely(edit, tools):
 
 def _tools(program):
     """How often a program names what it imports, and what it calls."""
-    nodes = list(ast.walk(ast.parse(program)))
+    nodes = list(ast.walk(parse(program)))
     imports = [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
     imported = {alias.asname or alias.name for node in imports for alias in node.names}
     called = [node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]

@@ -6,6 +6,7 @@ Sites as in `nextkit.datasets.bugs_in_expressions`.
 import ast
 
 from nextkit.datasets.bugs_in_expressions import children, is_call_of, plus, replaced
+from nextkit.parsing import parse
 
 LOOPS, ENDS = (ast.For, ast.While), (ast.Return, ast.Break, ast.Continue, ast.Raise)
 INVERSES = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq, ast.In: ast.NotIn, ast.Is: ast.IsNot}
@@ -69,7 +70,7 @@ def _other_starts(value):
         others = ("[]",)
     elif others is None and (isinstance(value, (ast.Constant, ast.Subscript)) or is_call_of(value, *NUMBERS)):
         others = ("0",)
-    return [ast.parse(other, mode="eval").body for other in others or ()]
+    return [parse(other, mode="eval").body for other in others or ()]
 
 
 def early_return_edits(node, names):

@@ -36,6 +36,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from nextkit.datasets import bugs_in_calls, bugs_in_expressions, bugs_in_statements
+from nextkit.parsing import parse
 
 # How often each kind is drawn when it applies: about as often as people make such mistakes in short programs. What
 # ships in data/ was drawn with WEIGHTS, so they stay as they are.
@@ -84,7 +85,7 @@ def random_edit(program, rng, *, avoid=(), weights=WEIGHTS):
     rng: a random.Random. avoid: programs that must not come out. weights: of the kinds that may be drawn, such as
     CATALOGUE for all of them. Raises SyntaxError if `program` is not Python.
     """
-    tree = ast.parse(program)
+    tree = parse(program)
     before = ast.unparse(tree)
     by_kind = {}
     for site in _sites(tree, weights):
@@ -102,7 +103,7 @@ def all_edits(program, kinds=None):
 
     kinds: names of the catalogue, such as WEIGHTS for those that `random_edit` draws; None for all.
     """
-    tree = ast.parse(program)
+    tree = parse(program)
     found = {ast.unparse(tree): None}
     for kind, *change in _sites(tree, CATALOGUE if kinds is None else kinds):
         after = _applied(tree, *change)
@@ -117,7 +118,7 @@ def _applied(tree, parent, field, value):
     setattr(parent, field, value)
     try:
         text = ast.unparse(ast.fix_missing_locations(tree))
-        ast.parse(text)
+        parse(text)
         return text
     except (SyntaxError, ValueError, AttributeError):
         return None

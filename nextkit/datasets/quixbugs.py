@@ -21,6 +21,7 @@ from nextkit.datasets.expected import write_tests
 from nextkit.datasets.files import refuse
 from nextkit.filtering import check_program
 from nextkit.parallel import in_order
+from nextkit.parsing import parse
 from nextkit.sandbox import default_sandbox
 from nextkit.tasks import RepairTask
 
@@ -70,7 +71,7 @@ def _task(folder, name, shown, sandbox):
 
 def _program(path):
     """(program, description): a text that stands alone in the module describes it, and is taken out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    tree = parse(path.read_text(encoding="utf-8"), str(path))
     texts = [node for node in tree.body if _is_text(node)]
     tree.body = [node for node in tree.body if not _is_text(node)]
     return ast.unparse(tree) + "\n", "\n".join(node.value.value.strip() for node in texts)
@@ -120,7 +121,7 @@ def _own_tests(folder, name, reference, sandbox):
     path = folder / "python_testcases" / f"test_{name}.py"
     if not path.exists():
         raise FileNotFoundError(f"no tests for {name!r}: neither {path} nor json_testcases/{name}.json is there")
-    body = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
+    body = parse(path.read_text(encoding="utf-8"), str(path)).body
     functions = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")]
     node_class = folder / "python_programs" / "node.py"
     parts = [node_class.read_text(encoding="utf-8")] if node_class.exists() else []
