@@ -32,7 +32,9 @@ lab: $(READY)
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14) and \
+		'$(PYTHON) is Python %d.%d; nextkit needs 3.11, 3.12 or 3.13: make $(MAKECMDGOALS) PYTHON=python3.11' % v)"
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[dev]'
 	touch $(READY)
 

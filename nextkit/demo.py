@@ -16,7 +16,7 @@ from functools import partial
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, paired_difference, problems
 from nextkit.filtering import judge_all
 from nextkit.finetuning import LoraSettings
-from nextkit.report import write_report
+from nextkit.report import counted, in_percent, write_report
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
 from nextkit.selftraining import SelfTrainingSettings, evaluate_model, self_train
@@ -41,13 +41,19 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=FutureWarning)
     settings = SelfTrainingSettings(seed=options.seed, **(FAST if options.fast else {}))
-    run = Run(options.out or ("runs/demo-fast" if options.fast else "runs/demo"))
+    run = Run(options.out or _folder(options))
     try:
         table, said = demonstrate(settings, run, *_tasks(options, parser.error))
     except KeyboardInterrupt:
         sys.exit(f"\ninterrupted; nothing is lost: the same command goes on from {run.folder}")
     print(f"\n{format_table(table)}\n\n{said}")
     print(f"\nreport: {run.folder / 'report.html'}   figure: {run.folder / 'rounds.png'}")
+
+
+def _folder(options):
+    """A run folder for each set of tasks, since a report stands in it."""
+    split = "" if options.split == "untold" else f"-{options.split}"
+    return f"runs/demo{split}{'-fast' if options.fast else ''}"
 
 
 def _tasks(options, refuse):
@@ -105,16 +111,9 @@ def blind_table(tasks, n, seed=0):
 
 def format_table(table):
     """The table as text for a terminal: one line a model, percent with 95 % intervals."""
-    lines = [f"{'model':26}{'pass@1':>18}{'pass@8':>18}{'shown@1':>9}{'no-op':>8}{'does as said':>14}"]
-    for model in table.model.unique():
-        rows = table[table.model == model].set_index("k")
-        cells = [f"{100 * r.pass_at_k:5.1f} [{100 * r.low:4.1f}, {100 * r.high:4.1f}]" for r in rows.itertuples()]
-        first = rows.iloc[0]
-        rest = [_percent(first[name]) for name in ("shown", "no_op", "agreement")]
-        lines.append(f"{model:26}" + "".join(f"{c:>18}" for c in cells) + f"{rest[0]:>9}{rest[1]:>8}{rest[2]:>14}")
-    first = table.iloc[0]
-    lines.append(f"n = {first.tasks:.0f} tasks x {first.samples:.0f} samples; all tests decide, hidden ones included")
-    return "\n".join(lines)
+    lines = in_percent(table)
+    lines = lines.assign(model=lines.model.str.ljust(26)).rename(columns=dict(model="model".ljust(26)))
+    return f"{lines.to_string(index=False, col_space=9)}\n{counted(table)}"
 
 
 def _label(number):
@@ -130,10 +129,6 @@ def _said(number, gains, dev, held_out, seed):
         f"{len(dev)} {other}tasks of the {dev[0].split} set: {_label(number)}. Its paired gain over the base in pass@1: "
         f"{gain}; with both drawn at temperature {COLDER}, where each is surest of what it does: {surer}."
     )
-
-
-def _percent(value):
-    return "-" if value != value else f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":

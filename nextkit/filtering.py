@@ -15,7 +15,9 @@ from itertools import groupby, islice
 
 from nextkit.parallel import check_either, in_order
 from nextkit.prompting import same_program, shape
+from nextkit.records import expect
 from nextkit.sandbox import default_sandbox
+from nextkit.tasks import RepairTask
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def judge_all(tasks, samples, executor=None, *, hidden=False, sandbox=None):
 
 
 def _check_of(task, samples):
-    """Raises ValueError where samples are of another task."""
+    """Raises ValueError where samples are of another task, TypeError for a program instead of samples."""
+    if isinstance(samples, str):
+        raise TypeError("samples is a text: give a list of them; a program is judged by check_program(task, program)")
     for sample in samples:
         if sample.task_id != task.task_id:
             raise ValueError(
@@ -73,8 +77,10 @@ def check_program(task, program, *, hidden=False, sandbox=None, timeout=None):
     """The Verdict on any program by a task's tests, compared as the task says. hidden: by its hidden tests as well.
 
     timeout: seconds; by default the sandbox's, and at least four times what the reference took where meta["seconds"]
-    says so (EvalPlus' rule).
+    says so (EvalPlus' rule). Raises TypeError for a task that is no RepairTask, or a program that is no text.
     """
+    expect(task, RepairTask, "first the task, then the program")
+    expect(program, str, "give the program's source")
     sandbox = sandbox or default_sandbox()
     tests = (*task.tests, *task.hidden_tests) if hidden else task.tests
     timeout = timeout or max(sandbox.timeout, 4 * task.meta.get("seconds", 0))

@@ -28,7 +28,9 @@ import re
 import tokenize
 from dataclasses import dataclass, replace
 
+from nextkit.records import expect
 from nextkit.stripping import strip_trace, tokens
+from nextkit.tracing import Trace
 
 __all__ = ["STYLES", "ambiguous", "commentable", "count_tokens", "naturalize", "shorten", "strip_trace"]
 STYLES = ("inline", "concise", "scratchpad")
@@ -49,8 +51,9 @@ def naturalize(trace, *, style="inline", visits=(2, 1), max_value=32, budget=Non
     and the last state always stay. A last comment says what was left out.
 
     Raises ValueError for another style, for no visits or no room for a value, and for a budget that even the least text
-    exceeds.
+    exceeds; TypeError for what is no Trace.
     """
+    expect(trace, Trace, "trace(task) makes one")
     if style not in (*STYLES, "outcome"):
         raise ValueError(f"style {style!r} is not known: choose one of {', '.join(STYLES)}, outcome")
     if max_value < 1 or not (isinstance(visits, tuple | list) and len(visits) == 2 and min(visits) >= 0):

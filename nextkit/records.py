@@ -18,6 +18,12 @@ from numbers import Integral
 from pathlib import Path
 
 
+def expect(value, kind, mend):
+    """Raises TypeError where a value is of another class than `kind`. mend: what to give instead."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} where a {kind.__name__} is wanted: {mend}")
+
+
 def to_frame(records):
     """The records as a pandas DataFrame: one row a record, one column a field, in the order of the dataclass."""
     import pandas as pd

@@ -25,11 +25,36 @@ def write_report(run, settings, table, blind, said):
     figures = [plot_rounds(rounds, blind=blind), plot_comparison(table)]
     figures[0].figure.savefig(run.folder / "rounds.png", dpi=150)
     table.to_csv(run.folder / "table.csv", index=False)
-    shown = table.round(3).to_html(index=False, border=0, na_rep="-")
+    shown = f"{in_percent(table).to_html(index=False, border=0)}<p>{counted(table)}</p>"
     body = f"<h1>NExT, one run</h1><p>{html.escape(said)}</p>{''.join(map(_image, figures))}{shown}<p>{WARNING}</p>"
     settings = f"<h2>Settings</h2><pre>{html.escape(str(asdict(settings)))}</pre>"
     page = f"<!doctype html><meta charset=utf-8><title>NExT run</title><style>{STYLE}</style>{body}{settings}"
     (run.folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def in_percent(table):
+    """What of a table people read, as a DataFrame of texts: a row a model, percent with 95 % intervals."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(model, rows.set_index("k")) for model, rows in table.groupby("model", sort=False)])
+
+
+def counted(table):
+    """What a table was measured on, in words."""
+    first = table.iloc[0]
+    return f"n = {first.tasks:.0f} tasks x {first.samples:.0f} samples; all tests decide, hidden ones included"
+
+
+def _row(model, rows):
+    rates = {
+        f"pass@{k}": f"{_percent(r.pass_at_k)} [{_percent(r.low)}, {_percent(r.high)}]" for k, r in rows.iterrows()
+    }
+    names = {"shown@1": "shown", "no-op": "no_op", "does as said": "agreement"}
+    return dict(model=model) | rates | {name: _percent(rows.iloc[0][column]) for name, column in names.items()}
+
+
+def _percent(value):
+    return "-" if value != value else f"{100 * value:.1f}"
 
 
 def _image(axes):

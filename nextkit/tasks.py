@@ -87,7 +87,8 @@ def _check(task):
         if not isinstance(getattr(task, name), str):
             raise ValueError(f"task {task.task_id!r}: {name} must be text, not {type(getattr(task, name)).__name__}")
     if not isinstance(task.tests, tuple) or not task.tests:
-        raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements")
+        found = f"; found one text, {task.tests!r}: put it into a list" if isinstance(task.tests, str) else ""
+        raise ValueError(f"task {task.task_id!r}: tests must be a non-empty list of assert statements{found}")
     if not isinstance(task.hidden_tests, tuple) or not isinstance(task.meta, dict):
         raise ValueError(f"task {task.task_id!r}: hidden_tests must be a list of assert statements, and meta an object")
     if task.oracle not in ORACLES or not isinstance(task.tolerance, int | float) or task.tolerance < 0:

@@ -12,7 +12,9 @@ import functools
 from dataclasses import dataclass
 
 from nextkit.parallel import check_either, in_order
+from nextkit.records import expect
 from nextkit.sandbox import default_sandbox
+from nextkit.tasks import RepairTask
 from nextkit.tracer import rows, run_traced
 
 
@@ -82,8 +84,9 @@ def trace(task, executor=None, *, program=None, test=None, max_steps=10_000, kee
     keep: first steps that are kept; of later ones each line's last, and the end. timeout: seconds. executor: a
     concurrent.futures executor to run on instead of the local sandbox; its workers start a sandbox each.
     Raises ValueError for a test that the task does not have, a limit that is not above 0, and for a sandbox beside an
-    executor.
+    executor; TypeError for what is no RepairTask.
     """
+    expect(task, RepairTask, "a program and its tests make one; for a list of tasks there is trace_all")
     limits = dict(max_steps=max_steps, keep=keep, timeout=timeout)
     for name, limit in limits.items():
         if not limit > 0:

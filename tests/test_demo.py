@@ -21,3 +21,17 @@ def test_tasks_that_leave_none_to_choose_the_round_on_are_refused(tmp_path, caps
     with pytest.raises(SystemExit):
         main(["--fast", "--out", str(tmp_path), "--split", "dev", "--tasks", "100"])
     assert "--tasks 100: give at least 1, and leave a development task" in capsys.readouterr().err
+
+
+def test_each_set_of_tasks_has_a_run_folder_of_its_own(monkeypatch):
+    folders = []
+
+    def stop(settings, run, *tasks):
+        folders.append(run.folder.as_posix())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nextkit.demo.demonstrate", stop)
+    for options in (["--fast"], ["--fast", "--split", "dev"]):
+        with pytest.raises(SystemExit):
+            main(options)
+    assert folders == ["runs/demo-fast", "runs/demo-dev-fast"]

@@ -332,6 +332,13 @@ def test_the_command_builds_what_the_function_builds(tmp_path, monkeypatch, caps
     assert "4 training and 0 development tasks" in capsys.readouterr().out
 
 
+def test_the_command_names_a_file_that_is_not_there_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", f"nextkit.datasets mbpp-r {tmp_path / 'none.jsonl'} --out {tmp_path}".split())
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "none.jsonl" in capsys.readouterr().err.splitlines()[-1]
+
+
 @needs_data
 def test_real_problems_give_tasks(tmp_path, sandbox):
     problems = load_mbpp(DATA)

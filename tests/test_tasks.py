@@ -4,8 +4,12 @@ from dataclasses import fields, replace
 
 import pytest
 
+from nextkit.filtering import check_program, judge
+from nextkit.naturalize import naturalize
 from nextkit.records import to_frame
 from nextkit.tasks import load_tasks, save_tasks
+from nextkit.tracing import trace
+from nextkit.widgets import TraceInspector
 
 
 def test_tasks_survive_a_round_trip(task, tmp_path):
@@ -116,3 +120,23 @@ def test_tests_may_come_from_a_generator(task):
 def test_what_is_no_test_is_refused_by_the_tasks_name(task, wrong):
     with pytest.raises(ValueError, match="task 't/1'"):
         replace(task, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("give", "mend"),
+    [
+        (lambda task: trace([task]), "list where a RepairTask is wanted: .*trace_all"),
+        (naturalize, r"RepairTask where a Trace is wanted: trace\(task\) makes one"),
+        (TraceInspector, r"RepairTask where a Trace is wanted: trace\(task\) makes one"),
+        (lambda task: judge(task, task.buggy), r"check_program\(task, program\)"),
+        (lambda task: check_program(task.buggy, task), "str where a RepairTask is wanted: first the task"),
+    ],
+)
+def test_one_thing_given_for_another_is_named_with_the_mend(task, give, mend):
+    with pytest.raises(TypeError, match=mend):
+        give(task)
+
+
+def test_one_test_without_a_list_around_it_is_refused(task):
+    with pytest.raises(ValueError, match="found one text, 'assert f.1. == 2': put it into a list"):
+        replace(task, tests="assert f(1) == 2")

@@ -18,7 +18,10 @@ def main():
     _hefix_plus(commands.add_parser("hefix-plus", help="HumanEvalFix with EvalPlus' tests"))
     _quixbugs(commands.add_parser("quixbugs", help="the Python half of QuixBugs"))
     arguments = parser.parse_args()
-    print(arguments.run(arguments))
+    try:
+        print(arguments.run(arguments))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 def _mbpp_r(command):

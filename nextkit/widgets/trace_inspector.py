@@ -18,6 +18,8 @@ import traitlets
 
 from nextkit.inspection import divergence, failure, frames_at, variables_at
 from nextkit.naturalize import naturalize
+from nextkit.records import expect
+from nextkit.tracing import Trace
 from nextkit.widgets.base import Widget
 from nextkit.widgets.trace_view import MAX_BYTES, fitted
 
@@ -31,7 +33,7 @@ class TraceInspector(Widget):
     second trace. together: whether stepping one steps both; they open where they first differ. playing, speed: whether
     the view moves on by itself, and how many steps a second. watched: variable whose values are drawn over the steps,
     as "total" or "total in f"; one that never holds a number is refused, see `error`.
-    Raises ValueError for a trace without steps.
+    Raises ValueError for a trace without steps, TypeError for what is no Trace.
     """
 
     view = "trace_inspector"
@@ -45,6 +47,7 @@ class TraceInspector(Widget):
     def __init__(self, trace, fixed=None):
         traces = [trace] if fixed is None else [trace, fixed]
         for each in traces:
+            expect(each, Trace, "trace(task) makes one")
             if not each.steps:
                 raise ValueError(
                     f"the trace of task {each.task_id!r} has no steps to show: its outcome is {each.outcome!r}"
