@@ -6,8 +6,8 @@ import io
 from dataclasses import asdict
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .8rem;text-align:right;
-border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left;white-space:nowrap}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{padding:.25rem .5rem;text-align:right;white-space:nowrap;
+border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}
 pre{white-space:pre-wrap}img{max-width:100%}code{background:#f4f4f4}"""
 WARNING = """The base model is weak by design: half of the repairs that it read last are deliberately wrong, and right
 ones mostly explain themselves by what the run shows, so that a filter has something to find. What these numbers show
