@@ -17,6 +17,7 @@ from nextkit.datasets.mbpp import load_mbpp
 from nextkit.datasets.mbpp_r import mbpp_r
 from nextkit.evaluation import blind_edit, evaluate, no_op_rate, problems
 from nextkit.filtering import judge_all
+from nextkit.offline.stated import StatedEdits
 from nextkit.prompting import build_prompt
 from nextkit.runs import Run
 from nextkit.sampling import LocalSampler
@@ -36,6 +37,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=16, help="samples of a training task")
     parser.add_argument("--controls", nargs="*", default=[], help="further rows, such as 'no trace'")
+    parser.add_argument("--stated", action="store_true", help="the model states its edit, which is carried out for it")
     parser.add_argument("--base-only", action="store_true", help="measure the base and the blind edit, tune nothing")
     options = parser.parse_args()
     choosing = options.held_out // 5
@@ -45,6 +47,8 @@ def main():
         model=str(options.model), rounds=options.rounds, samples=options.samples, max_tokens=300
     )
     run, sampler = Run(options.out / "run"), LocalSampler(settings.model)
+    if options.stated:
+        sampler = StatedEdits(sampler, [*train, *dev])
     train, choosing, held_out = (fitting(tasks, sampler, settings) for tasks in (train, dev[:choosing], dev[choosing:]))
     print(f"{len(train)} training tasks, {len(held_out)} held-out ones, {settings.eval_samples} samples each\n")
     print("| model | pass@1, % | pass@8, % | pass@1 over the base | no-op, % |")

@@ -148,7 +148,12 @@ def parse_program(text):
     A text that is Python as it stands is a program whose docstring shows a block.
     """
     blocks = _blocks(text)
-    return _trimmed(blocks[0][1] if blocks and _syntax(text) is None else text)
+    return _trimmed(blocks[0][1] if blocks and not is_python(text) else text)
+
+
+def is_python(program):
+    """Whether a program is Python at all."""
+    return _syntax(program) is not None
 
 
 def same_program(one, other):

@@ -7,8 +7,8 @@ import pytest
 
 from nextkit.offline import library
 from nextkit.offline.corpus import Mixture, _edited, draw_document
-from nextkit.offline.rationales import agrees
-from nextkit.prompting import FIX, parse_completion
+from nextkit.offline.rationales import agrees, carried_out
+from nextkit.prompting import FIX, parse_completion, same_program
 
 MODULES = {"colorsys", "difflib", "email.utils", "statistics", "textwrap"}
 
@@ -75,9 +75,19 @@ def test_a_repair_of_the_real_corpus_is_read_as_one():
 
 def test_an_edited_function_is_repaired_by_the_edit_that_the_rationale_states():
     rng = random.Random(0)
-    texts = [text for text in (_edited(rng) for _ in range(30)) if text]
+    texts = [text for text in (_edited(rng, Mixture()) for _ in range(30)) if text]
     assert len(texts) >= 15
     for text in texts:
         buggy, _, answer = text.partition("# Buggy:\n")[2].partition("\n# Why:")
         rationale, fix = answer.split(f"\n{FIX}\n")
         assert agrees(buggy, rationale, fix) and "assert" not in text.splitlines()[-1]
+
+
+def test_an_answer_that_only_states_its_edit_is_mostly_carried_out_to_the_same_program():
+    whole, stated = ([_edited(random.Random(n), Mixture(stated=said)) for n in range(30)] for said in (False, True))
+    pairs, same = [(one, other) for one, other in zip(whole, stated, strict=True) if one], 0
+    for one, other in pairs:
+        assert one.startswith(f"{other}\n") and other.endswith(f"\n{FIX}")
+        buggy, _, answer = other.partition("# Buggy:\n")[2].partition("\n# Why:")
+        same += same_program(carried_out(buggy, answer), one.partition(f"\n{FIX}\n")[2])
+    assert len(pairs) >= 15 and same >= 0.9 * len(pairs)  # a line that is added may stand in several blocks

@@ -33,8 +33,10 @@ from nextkit.offline.repairs import (
     rename_task,
     split_of,
 )
+from nextkit.offline.stated import StatedEdits
 from nextkit.offline.tokenizer import train_tokenizer
-from nextkit.prompting import parse_completion
+from nextkit.prompting import build_prompt, parse_completion
+from nextkit.sampling import Sample
 from nextkit.tasks import DATA, load_tasks
 
 SETS = ["train", "dev", "test", "unseen"]
@@ -199,6 +201,28 @@ def test_a_fix_that_does_something_else_does_not_agree():
 
 def test_a_rationale_without_an_edit_neither_agrees_nor_disagrees():
     assert agrees("x = 1", "Something is off in the result, so I change it.", "x = 2") is None
+
+
+def test_a_sampler_of_stated_edits_carries_them_out_and_keeps_what_the_model_wrote(task):
+    said = [f"In `{line}` change `{line}` to `pass`." for line in (task.buggy.splitlines()[-1].strip(), "not in it")]
+
+    class Says:
+        identity, path = dict(stop=()), "a folder"
+
+        def sample(self, prompts, n, **how):
+            return [[Sample(p.task_id, p.text, text, text, "", 5, "stop") for text in said] for p in prompts]
+
+    sampler = StatedEdits(Says(), [task])
+    ((made, none),) = sampler.sample([build_prompt(task)], 2, temperature=0.2)
+    assert made.fix.splitlines()[-1].strip() == "pass" and (none.fix, made.text) == ("", said[0])
+    assert sampler.identity == dict(stop=(), fixes="stated") and sampler.path == "a folder"
+
+
+def test_what_only_states_edits_states_one_every_time():
+    rng = random.Random(0)
+    texts = filter(None, (draw_document(rng, Mixture(0.5, stated=True)) for _ in range(150)))
+    answers = [text.partition("\n# Why:")[2] for text in texts if "# Why:" in text]
+    assert answers and all(answer.endswith("`.\n# Fix:") or answer.endswith("block.\n# Fix:") for answer in answers)
 
 
 def test_a_grounded_rationale_is_truthful_and_a_slip_is_not():

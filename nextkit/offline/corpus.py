@@ -19,10 +19,11 @@ from nextkit.offline.library import code, draw_edited_function, draw_library_tas
 from nextkit.offline.rationales import state_edit, write_rationale
 from nextkit.offline.repairs import HIDDEN, SHOWN, draw_task, failing_trace, rename_task
 from nextkit.parallel import cores
-from nextkit.prompting import WHY, build_prompt, format_answer
+from nextkit.prompting import FIX, WHY, build_prompt, format_answer
 from nextkit.tracing import trace_in_process
 
 STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plain, vague; by whether the repair is right
+STATED = (0.85, 0.15, 0.0)  # the same where the edit must be stated, since there is nothing else
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
 LONGEST = dict(offline=1100, real=2600)  # characters of a document; about 400 and 800 tokens
@@ -35,8 +36,8 @@ class Mixture:
 
     right: that a repair is right. renamed: that a task of the offline world gets names that no other has. untold: that
     neither its description nor its code tells how to mend it. variety: the share of that world's keys that occur. marked:
-    whether right repairs explain themselves in another way than wrong ones. corpus: "offline", or "real" for code of the
-    standard library too.
+    whether right repairs explain themselves in another way than wrong ones. stated: whether an answer ends where the fix
+    would begin, see `nextkit.offline.stated`. corpus: "offline", or "real" for code of the standard library too.
     """
 
     right: float = 0.5
@@ -44,6 +45,7 @@ class Mixture:
     untold: float = 0.0
     variety: float = 1.0
     marked: bool = True
+    stated: bool = False
     corpus: str = "offline"
 
 
@@ -53,7 +55,7 @@ def draw_document(rng, mixture):
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
     if source == "edited":
-        return _edited(rng)
+        return _edited(rng, mixture)
     task = _offline_task(rng, mixture) if source == "offline" else draw_library_task(rng, SHOWN, HIDDEN)
     if task is None or task.split != "pretrain":
         return None
@@ -102,20 +104,27 @@ def _repair(rng, task, mixture, *, traced):
     if fixed is None or trace is None:  # the edit of a library function may be one that no shown test sees
         return None
     manner = right or not mixture.marked
-    style = rng.choices(("grounded", "plain", "vague"), STYLES[manner])[0]
+    style = rng.choices(("grounded", "plain", "vague"), STATED if mixture.stated else STYLES[manner])[0]
     slip = rng.random() > TRUE_QUOTES[manner]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
-    return build_prompt(task, trace if traced else None).text + format_answer(rationale, fixed) if rationale else None
+    return (
+        build_prompt(task, trace if traced else None).text + _answer(rationale, fixed, mixture) if rationale else None
+    )
 
 
-def _edited(rng):
+def _answer(rationale, fix, mixture):
+    answer = format_answer(rationale, fix)
+    return answer.partition(FIX)[0] + FIX if mixture.stated else answer
+
+
+def _edited(rng, mixture):
     """The repair of an edited library function, which has no tests, from its code alone."""
     drawn = draw_edited_function(rng)
     stated = drawn and state_edit(*drawn[1:])
     if not stated:
         return None
     description, buggy, program = drawn
-    text = f"# Task: {description}\n# Buggy:\n{buggy}\n{WHY}{format_answer(stated[0], program)}"
+    text = f"# Task: {description}\n# Buggy:\n{buggy}\n{WHY}{_answer(stated[0], program, mixture)}"
     return text if len(text) < LONGEST["real"] else None
 
 

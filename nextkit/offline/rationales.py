@@ -12,7 +12,7 @@ import ast
 import difflib
 import re
 
-from nextkit.prompting import same_program
+from nextkit.prompting import is_python, same_program
 
 _EDITS = {
     "change": re.compile(r"In `(?P<line>[^`]*)` change `(?P<old>[^`]*)` to `(?P<new>[^`]*)`\."),
@@ -43,11 +43,23 @@ def agrees(buggy, rationale, fix):
 
     A fix that changes nothing is no edit, even where the rationale says so ("change `x` to `x`").
     """
-    for kind, pattern in _EDITS.items():
-        if found := pattern.search(rationale):
-            edited = any(same_program(program, fix) for program in _apply(kind, buggy, **found.groupdict()))
-            return edited and not same_program(buggy, fix)
-    return None
+    edited = _edited(buggy, rationale)
+    return edited and any(same_program(program, fix) for program in edited) and not same_program(buggy, fix)
+
+
+def carried_out(buggy, rationale):
+    """The buggy program with the edit that a rationale states; empty where it states none that can be made in it.
+
+    An edit may speak of several lines, and a line that is added may stand in several blocks: the first of these that gives
+    Python counts.
+    """
+    return next(filter(is_python, _edited(buggy, rationale) or ()), "")
+
+
+def _edited(buggy, rationale):
+    """Every program that the edit stated in a rationale can mean; None where it states none."""
+    found = ((kind, pattern.search(rationale)) for kind, pattern in _EDITS.items())
+    return next((_apply(kind, buggy, **stated.groupdict()) for kind, stated in found if stated), None)
 
 
 def truthful(rationale, trace):
