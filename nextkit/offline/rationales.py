@@ -11,6 +11,7 @@ does the model do what it says? `truthful` asks whether the result that it quote
 import ast
 import difflib
 import re
+from functools import partial
 
 from nextkit.prompting import is_python, same_program
 
@@ -43,23 +44,37 @@ def agrees(buggy, rationale, fix):
 
     A fix that changes nothing is no edit, even where the rationale says so ("change `x` to `x`").
     """
-    edited = _edited(buggy, rationale)
-    return edited and any(same_program(program, fix) for program in edited) and not same_program(buggy, fix)
+    kind, parts = _stated(rationale)
+    if kind is None:
+        return None
+    edited = any(same_program(program, fix) for program in _apply(kind, buggy, **parts))
+    return edited and not same_program(buggy, fix)
 
 
 def carried_out(buggy, rationale):
     """The buggy program with the edit that a rationale states; empty where it states none that can be made in it.
 
-    An edit may speak of several lines, and a line that is added may stand in several blocks: the first of these that gives
-    Python counts.
+    The edit is made in the line that it names or, since a small model may slip in copying, in the likest one in which it
+    can be. A line that is added may stand in several blocks: the first counts that gives Python.
     """
-    return next(filter(is_python, _edited(buggy, rationale) or ()), "")
+    kind, parts = _stated(rationale)
+    if kind is None:
+        return ""
+    name = "line" if "line" in parts else "old"
+    lines = sorted({line.strip() for line in buggy.splitlines()}, key=partial(_likeness, parts[name]), reverse=True)
+    edited = (program for line in lines for program in _apply(kind, buggy, **parts | {name: line}))
+    return next(filter(is_python, edited), "")
 
 
-def _edited(buggy, rationale):
-    """Every program that the edit stated in a rationale can mean; None where it states none."""
+def _stated(rationale):
+    """(kind, its parts) of the edit that a rationale states; (None, None) where it states none."""
     found = ((kind, pattern.search(rationale)) for kind, pattern in _EDITS.items())
-    return next((_apply(kind, buggy, **stated.groupdict()) for kind, stated in found if stated), None)
+    return next(((kind, stated.groupdict()) for kind, stated in found if stated), (None, None))
+
+
+def _likeness(one, other):
+    """How much two lines have in common: 1 if they are alike but for space; ties in the order of their text."""
+    return difflib.SequenceMatcher(None, _TOKEN.findall(one), _TOKEN.findall(other)).ratio(), other
 
 
 def truthful(rationale, trace):
