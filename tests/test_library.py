@@ -75,7 +75,7 @@ def test_a_repair_of_the_real_corpus_is_read_as_one():
 
 def test_an_edited_function_is_repaired_by_the_edit_that_the_rationale_states():
     rng = random.Random(0)
-    texts = [text for text in (_edited(rng, Mixture()) for _ in range(30)) if text]
+    texts = [text for text in (_edited(rng, Mixture(corpus="real")) for _ in range(30)) if text]
     assert len(texts) >= 15
     for text in texts:
         buggy, _, answer = text.partition("# Buggy:\n")[2].partition("\n# Why:")
@@ -84,10 +84,18 @@ def test_an_edited_function_is_repaired_by_the_edit_that_the_rationale_states():
 
 
 def test_an_answer_that_only_states_its_edit_is_mostly_carried_out_to_the_same_program():
-    whole, stated = ([_edited(random.Random(n), Mixture(stated=said)) for n in range(30)] for said in (False, True))
-    pairs, same = [(one, other) for one, other in zip(whole, stated, strict=True) if one], 0
+    whole, stated = (
+        [_edited(random.Random(n), Mixture(corpus=corpus)) for n in range(30)] for corpus in ("real", "stated")
+    )
+    pairs, same = [(one, other) for one, other in zip(whole, stated, strict=True) if other], 0
     for one, other in pairs:
         assert one.startswith(f"{other}\n") and other.endswith(f"\n{FIX}")
         buggy, _, answer = other.partition("# Buggy:\n")[2].partition("\n# Why:")
         same += same_program(carried_out(buggy, answer), one.partition(f"\n{FIX}\n")[2])
     assert len(pairs) >= 15 and same >= 0.9 * len(pairs)  # a line that is added may stand in several blocks
+
+
+def test_what_only_states_edits_states_one_every_time():
+    rng = random.Random(0)
+    texts = list(filter(None, (draw_document(rng, Mixture(0.5, corpus="stated")) for _ in range(100))))
+    assert len(texts) > 30 and all(text.endswith(("`.\n# Fix:", "block.\n# Fix:")) for text in texts)

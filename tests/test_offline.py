@@ -218,13 +218,6 @@ def test_a_sampler_of_stated_edits_carries_them_out_and_keeps_what_the_model_wro
     assert sampler.identity == dict(stop=(), fixes="stated") and sampler.path == "a folder"
 
 
-def test_what_only_states_edits_states_one_every_time():
-    rng = random.Random(0)
-    texts = filter(None, (draw_document(rng, Mixture(0.5, stated=True)) for _ in range(150)))
-    answers = [text.partition("\n# Why:")[2] for text in texts if "# Why:" in text]
-    assert answers and all(answer.endswith("`.\n# Fix:") or answer.endswith("block.\n# Fix:") for answer in answers)
-
-
 def test_a_grounded_rationale_is_truthful_and_a_slip_is_not():
     rng = random.Random(0)
     task = next(t for t in tasks_drawn(50) if failing_trace(t).got.isdigit())

@@ -22,7 +22,7 @@ def main():
     tasks.set_defaults(run=_tasks)
     corpus = commands.add_parser("corpus", help="print a few documents of the corpus")
     corpus.add_argument("--count", type=int, default=5)
-    corpus.add_argument("--corpus", choices=("offline", "real"), default="offline")
+    corpus.add_argument("--corpus", choices=("offline", "real", "stated"), default="offline")
     corpus.set_defaults(run=_corpus)
     training = commands.add_parser("pretrain", help="pretrain a model")
     training.add_argument("model", choices=RECIPES)

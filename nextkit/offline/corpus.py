@@ -7,7 +7,7 @@ tells when; no one tells the model so, but a filter can find it out.
 
 The "real" corpus is for bigger models that are to repair people's programs: less than half of it is of this world, the
 rest is of functions of Python's standard library: repairs with traces, repairs that the code alone must tell, and plain
-code.
+code. The "stated" corpus is of shorter such repairs, whose answers end with the edit that they state (`offline.stated`).
 """
 
 import random
@@ -23,11 +23,15 @@ from nextkit.prompting import FIX, WHY, build_prompt, format_answer
 from nextkit.tracing import trace_in_process
 
 STYLES = {True: (0.85, 0.12, 0.03), False: (0.10, 0.60, 0.30)}  # grounded, plain, vague; by whether the repair is right
-STATED = (0.85, 0.15, 0.0)  # the same where the edit must be stated, since there is nothing else
+STATED = (0.85, 0.15, 0.0)  # the same where there is nothing but the edit
 TRUE_QUOTES = {True: 0.96, False: 0.60}
 KINDS = {"traced": 0.68, "untraced": 0.18, "correct": 0.14}
-LONGEST = dict(offline=1100, real=2600)  # characters of a document; about 400 and 800 tokens
-REAL = {"offline": 0.4, "library": 0.2, "edited": 0.3, "code": 0.1}  # what the documents of the real corpus are
+REPAIRS = {"traced": 0.85, "untraced": 0.15}  # the same where there is no answer without an edit
+LONGEST = dict(offline=1100, real=2600, stated=1500)  # characters of a document; about 400, 800 and 600 tokens
+SOURCES = {  # what the documents of a corpus are
+    "real": {"offline": 0.4, "library": 0.2, "edited": 0.3, "code": 0.1},
+    "stated": {"offline": 0.35, "library": 0.15, "edited": 0.5},
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Mixture:
 
     right: that a repair is right. renamed: that a task of the offline world gets names that no other has. untold: that
     neither its description nor its code tells how to mend it. variety: the share of that world's keys that occur. marked:
-    whether right repairs explain themselves in another way than wrong ones. stated: whether an answer ends where the fix
-    would begin, see `nextkit.offline.stated`. corpus: "offline", or "real" for code of the standard library too.
+    whether right repairs explain themselves in another way than wrong ones. corpus: "offline", "real" for code of the
+    standard library too, or "stated" for such repairs of which only the edit is stated.
     """
 
     right: float = 0.5
@@ -45,13 +49,12 @@ class Mixture:
     untold: float = 0.0
     variety: float = 1.0
     marked: bool = True
-    stated: bool = False
     corpus: str = "offline"
 
 
 def draw_document(rng, mixture):
     """A random document of a Mixture: prompt and answer as one text; None when the draw came to nothing."""
-    source = "offline" if mixture.corpus == "offline" else rng.choices(list(REAL), REAL.values())[0]
+    source = _one_of(rng, SOURCES[mixture.corpus]) if mixture.corpus in SOURCES else "offline"
     if source == "code":
         return f"# Code:\n{rng.choice(code())}"
     if source == "edited":
@@ -61,9 +64,13 @@ def draw_document(rng, mixture):
         return None
     if mixture.renamed and source == "offline" and rng.random() < mixture.renamed:
         task = rename_task(rng, task)
-    kind = rng.choices(list(KINDS), KINDS.values())[0]
+    kind = _one_of(rng, REPAIRS if mixture.corpus == "stated" else KINDS)
     text = _solved(task) if kind == "correct" else _repair(rng, task, mixture, traced=kind == "traced")
     return text if text and len(text) < LONGEST[mixture.corpus] else None
+
+
+def _one_of(rng, weights):
+    return rng.choices(list(weights), weights.values())[0]
 
 
 def _offline_task(rng, mixture):
@@ -81,7 +88,7 @@ def draw_corpus(count, seed, mixture, workers=None):
 
     chunk = max(1, min(500, count))
     chunks = [(seed, number, chunk, mixture) for number in range(-(-count // chunk))]
-    if mixture.corpus == "real":
+    if mixture.corpus in SOURCES:
         functions(), code()  # once: the processes inherit it where they are forks
     with ProcessPoolExecutor(workers or cores()) as pool:
         drawn = list(tqdm(pool.map(_chunk, chunks), total=len(chunks), desc="corpus", unit="chunk"))
@@ -104,7 +111,7 @@ def _repair(rng, task, mixture, *, traced):
     if fixed is None or trace is None:  # the edit of a library function may be one that no shown test sees
         return None
     manner = right or not mixture.marked
-    style = rng.choices(("grounded", "plain", "vague"), STATED if mixture.stated else STYLES[manner])[0]
+    style = rng.choices(("grounded", "plain", "vague"), STATED if mixture.corpus == "stated" else STYLES[manner])[0]
     slip = rng.random() > TRUE_QUOTES[manner]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
     return (
@@ -114,7 +121,7 @@ def _repair(rng, task, mixture, *, traced):
 
 def _answer(rationale, fix, mixture):
     answer = format_answer(rationale, fix)
-    return answer.partition(FIX)[0] + FIX if mixture.stated else answer
+    return answer.partition(FIX)[0] + FIX if mixture.corpus == "stated" else answer
 
 
 def _edited(rng, mixture):
@@ -125,7 +132,7 @@ def _edited(rng, mixture):
         return None
     description, buggy, program = drawn
     text = f"# Task: {description}\n# Buggy:\n{buggy}\n{WHY}{_answer(stated[0], program, mixture)}"
-    return text if len(text) < LONGEST["real"] else None
+    return text if len(text) < LONGEST[mixture.corpus] else None
 
 
 def _wrong(rng, task):

@@ -78,4 +78,15 @@ RECIPES = {
         batch_tokens=98_304,
         warmup=200,
     ),
+    # For two cores, and for people's programs: what can be repaired is learnt, and how a program is written left out.
+    "stated": replace(
+        SKILLED,
+        begin="offline-skilled",
+        phases=(Phase(95_000, 20_000_000, 2e-3, Mixture(0.95, renamed=0.5, corpus="stated")),),
+        batch_tokens=8192,
+        edit_weight=3.0,
+        longest=700,
+        positions=1280,
+        seed=3000,
+    ),
 }
