@@ -114,9 +114,9 @@ def _repair(rng, task, mixture, *, traced):
     style = rng.choices(("grounded", "plain", "vague"), STATED if mixture.corpus == "stated" else STYLES[manner])[0]
     slip = rng.random() > TRUE_QUOTES[manner]
     rationale = write_rationale(rng, task.buggy, fixed, trace, traced=traced, style=style, slip=slip)
-    return (
-        build_prompt(task, trace if traced else None).text + _answer(rationale, fixed, mixture) if rationale else None
-    )
+    if rationale is None:
+        return None
+    return build_prompt(task, trace if traced else None).text + _answer(rationale, fixed, mixture)
 
 
 def _answer(rationale, fix, mixture):
