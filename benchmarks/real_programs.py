@@ -3,7 +3,7 @@
     python -m nextkit.offline pretrain real --out runs/real/base       # a GPU; goes on where it was stopped
     python benchmarks/real_programs.py mbpp.jsonl --model runs/real/base
 
-    python -m nextkit.offline pretrain stated --out runs/stated/base   # an hour and a quarter on two cores
+    python -m nextkit.offline pretrain stated --out runs/stated/base   # an hour and a half on two cores
     python benchmarks/real_programs.py mbpp.jsonl --model runs/stated/base --stated --out runs/stated --train 800
 
 The tasks are made of MBPP's problems, of which no corpus of this kit has read any: training tasks of its training

@@ -23,8 +23,9 @@ def test_tasks_that_leave_none_to_choose_the_round_on_are_refused(tmp_path, caps
     assert "--tasks 100: give at least 1, and leave a development task" in capsys.readouterr().err
 
 
-def test_each_set_of_tasks_has_a_run_folder_of_its_own(monkeypatch):
+def test_each_set_of_tasks_has_a_run_folder_of_its_own(monkeypatch, tmp_path):
     folders = []
+    monkeypatch.chdir(tmp_path)
 
     def stop(settings, run, *tasks):
         folders.append(run.folder.as_posix())

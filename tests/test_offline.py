@@ -17,7 +17,7 @@ from nextkit.offline.execution import MEMORY, run
 from nextkit.offline.families import FAMILIES, UNSEEN
 from nextkit.offline.pretraining import pretrain
 from nextkit.offline.programs import POOLS, draw_argument, draw_program, from_family
-from nextkit.offline.rationales import agrees, state_edit, truthful, write_rationale
+from nextkit.offline.rationales import agrees, carried_out, state_edit, truthful, write_rationale
 from nextkit.offline.reading import _weights, load_phase, phase_file
 from nextkit.offline.recipes import RECIPES, Phase, PretrainSettings, Shape
 from nextkit.offline.repairs import (
@@ -201,6 +201,13 @@ def test_a_fix_that_does_something_else_does_not_agree():
 
 def test_a_rationale_without_an_edit_neither_agrees_nor_disagrees():
     assert agrees("x = 1", "Something is off in the result, so I change it.", "x = 2") is None
+
+
+def test_an_edit_is_carried_out_in_the_likest_line_in_which_it_can_be():
+    buggy = "def f(x):\n    y = x + 1\n    total = y + 1\n    return total"
+    assert carried_out(buggy, "In `totl = y + 1` change `+` to `-`.") == buggy.replace("y + 1", "y - 1")
+    assert carried_out(buggy, "In `return totl` change `+ 1` to `+ 2`.").count("+ 2") == 1
+    assert carried_out(buggy, "In `total = y + 1` change `*` to `-`.") == carried_out(buggy, "It is wrong.") == ""
 
 
 def test_a_sampler_of_stated_edits_carries_them_out_and_keeps_what_the_model_wrote(task):

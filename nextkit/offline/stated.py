@@ -3,7 +3,7 @@
 To write a whole program again without a slip is hard for a small model where the names are not of its own world, and
 most of a fix is a copy. Such a model says only what is to be changed (`rationales`); the kit carries it out.
 
-    sampler = StatedEdits(LocalSampler("runs/real/base"), tasks)
+    sampler = StatedEdits(LocalSampler("runs/stated/base"), tasks)
 """
 
 from dataclasses import replace
